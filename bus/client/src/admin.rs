@@ -1,0 +1,131 @@
+//! Asking the cluster about topics and groups, and making topics. Every call blocks its thread for at most the timeout.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::{ClientError, Connection};
+
+/// A topic and how many partitions it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Its name.
+    pub name: String,
+    /// Its partitions, numbered from 0.
+    pub partitions: i32,
+}
+
+/// The ends of a partition and how far a group has come in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionMarks {
+    /// The partition.
+    pub partition: i32,
+    /// Offset of the oldest record that is kept.
+    pub low: i64,
+    /// Offset that the next record will get.
+    pub high: i64,
+    /// The group's committed offset, when a group was asked for and has one.
+    pub committed: Option<i64>,
+}
+
+/// Asks and changes.
+pub struct Admin {
+    connection: Connection,
+    admin: AdminClient<DefaultClientContext>,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Admin")
+    }
+}
+
+impl Admin {
+    /// Connects in the background.
+    ///
+    /// # Errors
+    /// When no broker is configured.
+    pub fn new(connection: &Connection, timeout: Duration) -> Result<Self, ClientError> {
+        let admin = connection.config()?.create().map_err(ClientError::during("can't make an admin client"))?;
+        Ok(Self { connection: connection.clone(), admin, timeout })
+    }
+
+    /// Makes the topics that are missing; those that are there keep their partitions.
+    ///
+    /// # Errors
+    /// When the cluster is away longer than the timeout, or refuses.
+    pub async fn ensure_topics(&self, topics: &[(&str, i32)]) -> Result<(), ClientError> {
+        // Replication -1 leaves it to the cluster's default: one here, more on a real cluster.
+        let new: Vec<_> = topics
+            .iter()
+            .map(|(name, partitions)| NewTopic::new(name, *partitions, TopicReplication::Fixed(-1)))
+            .collect();
+        let options = AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout));
+        let answers =
+            self.admin.create_topics(&new, &options).await.map_err(ClientError::during("can't make topics"))?;
+        for answer in answers {
+            match answer {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => {
+                    let source = rdkafka::error::KafkaError::AdminOp(code);
+                    return Err(ClientError::Kafka { action: format!("can't make the topic {name}"), source });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All topics, or the one named. Blocks.
+    ///
+    /// # Errors
+    /// When the cluster is away longer than the timeout.
+    pub fn topics(&self, name: Option<&str>) -> Result<Vec<TopicInfo>, ClientError> {
+        let metadata =
+            self.admin.inner().fetch_metadata(name, self.timeout).map_err(ClientError::during("can't list topics"))?;
+        let known = metadata.topics().iter().filter(|topic| topic.error().is_none());
+        let info = |topic: &rdkafka::metadata::MetadataTopic| TopicInfo {
+            name: topic.name().to_owned(),
+            partitions: i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX),
+        };
+        Ok(known.map(info).collect())
+    }
+
+    /// The ends of every partition of a topic, and how far `group` has come. Blocks.
+    ///
+    /// # Errors
+    /// When the topic is unknown or the cluster is away longer than the timeout.
+    pub fn marks(&self, topic: &str, group: Option<&str>) -> Result<Vec<PartitionMarks>, ClientError> {
+        let partitions = self.topics(Some(topic))?.first().map_or(0, |info| info.partitions);
+        let mut config = self.connection.config()?;
+        // The library wants a group even where none is asked about.
+        config.set("group.id", group.unwrap_or("logmill-marks"));
+        let consumer: BaseConsumer = config.create().map_err(ClientError::during("can't make a consumer"))?;
+        let mut committed = vec![None; usize::try_from(partitions).unwrap_or(0)];
+        if group.is_some() {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_range(topic, 0, partitions - 1);
+            let found = consumer
+                .committed_offsets(list, self.timeout)
+                .map_err(ClientError::during("can't ask for committed offsets"))?;
+            for element in found.elements() {
+                let slot = usize::try_from(element.partition()).ok().and_then(|index| committed.get_mut(index));
+                if let (Some(slot), Offset::Offset(offset)) = (slot, element.offset()) {
+                    *slot = Some(offset);
+                }
+            }
+        }
+        let mut marks = Vec::with_capacity(committed.len());
+        for (partition, committed) in (0..partitions).zip(committed) {
+            let (low, high) = consumer
+                .fetch_watermarks(topic, partition, self.timeout)
+                .map_err(ClientError::during(format!("can't ask for the ends of {topic}/{partition}")))?;
+            marks.push(PartitionMarks { partition, low, high, committed });
+        }
+        Ok(marks)
+    }
+}
