@@ -60,24 +60,33 @@ impl Admin {
     /// # Errors
     /// When the cluster is away longer than the timeout, or refuses.
     pub async fn ensure_topics(&self, topics: &[(&str, i32)]) -> Result<(), ClientError> {
-        // Replication -1 leaves it to the cluster's default: one here, more on a real cluster.
-        let new: Vec<_> = topics
-            .iter()
-            .map(|(name, partitions)| NewTopic::new(name, *partitions, TopicReplication::Fixed(-1)))
-            .collect();
-        let options = AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout));
-        let answers =
-            self.admin.create_topics(&new, &options).await.map_err(ClientError::during("can't make topics"))?;
-        for answer in answers {
-            match answer {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((name, code)) => {
-                    let source = rdkafka::error::KafkaError::AdminOp(code);
-                    return Err(ClientError::Kafka { action: format!("can't make the topic {name}"), source });
-                }
-            }
+        for (name, partitions) in topics {
+            self.ensure_topic(name, *partitions, &[]).await?;
         }
         Ok(())
+    }
+
+    /// Makes one topic with these topic configs, unless it is there.
+    ///
+    /// # Errors
+    /// When the cluster is away longer than the timeout, or refuses.
+    pub async fn ensure_topic(&self, name: &str, partitions: i32, config: &[(&str, &str)]) -> Result<(), ClientError> {
+        // Replication -1 leaves it to the cluster's default: one here, more on a real cluster.
+        let topic = NewTopic {
+            name,
+            num_partitions: partitions,
+            replication: TopicReplication::Fixed(-1),
+            config: config.to_vec(),
+        };
+        let options = AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout));
+        let action = || format!("can't make the topic {name}");
+        let answers = self.admin.create_topics([&topic], &options).await.map_err(ClientError::during(action()))?;
+        match answers.into_iter().next() {
+            Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
+                Err(ClientError::Kafka { action: action(), source: rdkafka::error::KafkaError::AdminOp(code) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// All topics, or the one named. Blocks.
