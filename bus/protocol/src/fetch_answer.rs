@@ -1,0 +1,217 @@
+//! The answer to a Fetch: headers are written here, records are passed on as they are, without a copy.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::FetchResponse;
+use kafka_protocol::protocol::HeaderVersion;
+use uuid::Uuid;
+
+use crate::request::{EncodeError, begin, finish};
+use crate::wire::{put_length, put_string, put_varint};
+
+/// What is answered for one partition.
+#[derive(Clone, Debug, Default)]
+pub struct PartitionAnswer {
+    /// Which one.
+    pub partition: i32,
+    /// 0, or why there are no records.
+    pub error_code: i16,
+    /// The offset behind the last record that consumers may see; -1 when unknown.
+    pub high_watermark: i64,
+    /// The oldest offset that is kept; -1 when unknown.
+    pub log_start: i64,
+    /// Whole record batches, in pieces.
+    pub records: Vec<Bytes>,
+}
+
+/// What is answered for one topic.
+#[derive(Clone, Debug, Default)]
+struct TopicAnswer {
+    name: String,
+    id: Uuid,
+    partitions: Vec<PartitionAnswer>,
+}
+
+/// A Fetch answer in the making.
+#[derive(Clone, Debug, Default)]
+pub struct FetchAnswer {
+    error_code: i16,
+    topics: Vec<TopicAnswer>,
+}
+
+impl FetchAnswer {
+    /// An answer that refuses the whole request.
+    #[must_use]
+    pub fn refused(error_code: i16) -> Self {
+        Self { error_code, topics: Vec::new() }
+    }
+
+    /// Begins a topic; the partitions added next are of it.
+    pub fn topic(&mut self, name: &str, id: Uuid) {
+        self.topics.push(TopicAnswer { name: name.to_owned(), id, partitions: Vec::new() });
+    }
+
+    /// Adds a partition to the topic begun last.
+    pub fn partition(&mut self, answer: PartitionAnswer) {
+        if let Some(topic) = self.topics.last_mut() {
+            topic.partitions.push(answer);
+        }
+    }
+
+    /// The whole answer in pieces: length, header and body; records are the pieces that they were.
+    ///
+    /// # Errors
+    /// When it is longer than a length can say.
+    pub fn encode(self, correlation_id: i32, version: i16) -> Result<Vec<Bytes>, EncodeError> {
+        let compact = version >= 12;
+        let mut pieces: Vec<Bytes> = Vec::new();
+        let mut out = begin(correlation_id, <FetchResponse as HeaderVersion>::header_version(version) >= 1);
+        out.put_i32(0);
+        if version >= 7 {
+            out.put_i16(self.error_code);
+            // Session 0: every request says all that it wants.
+            out.put_i32(0);
+        }
+        let mut lengths = Lengths::default();
+        put_length(&mut out, compact, self.topics.len());
+        for topic in self.topics {
+            if version <= 12 {
+                put_string(&mut out, compact, &topic.name);
+            } else {
+                out.put_slice(topic.id.as_bytes());
+            }
+            put_length(&mut out, compact, topic.partitions.len());
+            for partition in topic.partitions {
+                put_partition(&mut out, version, &partition);
+                if !partition.records.is_empty() {
+                    lengths.cut(&mut out, &mut pieces, partition.records);
+                }
+                put_no_tags(&mut out, compact);
+            }
+            put_no_tags(&mut out, compact);
+        }
+        put_no_tags(&mut out, compact);
+        lengths.end(out, pieces).ok_or_else(|| EncodeError {
+            api: kafka_protocol::messages::ApiKey::Fetch as i16,
+            version,
+            reason: "it is longer than 2 GiB".to_owned(),
+        })
+    }
+}
+
+/// Everything of a partition up to and with the length of its records.
+fn put_partition(out: &mut BytesMut, version: i16, answer: &PartitionAnswer) {
+    let compact = version >= 12;
+    out.put_i32(answer.partition);
+    out.put_i16(answer.error_code);
+    out.put_i64(answer.high_watermark);
+    // The last stable offset: no transaction is ever open.
+    out.put_i64(answer.high_watermark);
+    if version >= 5 {
+        out.put_i64(answer.log_start);
+    }
+    // No aborted transactions: an empty list, which every client takes, rather than none.
+    put_length(out, compact, 0);
+    if version >= 11 {
+        out.put_i32(-1);
+    }
+    put_length(out, compact, answer.records.iter().map(Bytes::len).sum());
+}
+
+fn put_no_tags(out: &mut BytesMut, compact: bool) {
+    if compact {
+        put_varint(out, 0);
+    }
+}
+
+/// Keeps the first piece, whose length is known last.
+#[derive(Default)]
+struct Lengths {
+    first: Option<BytesMut>,
+    behind_first: usize,
+}
+
+impl Lengths {
+    fn cut(&mut self, out: &mut BytesMut, pieces: &mut Vec<Bytes>, records: Vec<Bytes>) {
+        let header = out.split();
+        if self.first.is_none() {
+            self.first = Some(header);
+        } else {
+            self.behind_first += header.len();
+            pieces.push(header.freeze());
+        }
+        self.behind_first += records.iter().map(Bytes::len).sum::<usize>();
+        pieces.extend(records);
+    }
+
+    fn end(self, out: BytesMut, mut pieces: Vec<Bytes>) -> Option<Vec<Bytes>> {
+        let Some(mut first) = self.first else {
+            let mut only = out;
+            finish(&mut only, 0)?;
+            return Some(vec![only.freeze()]);
+        };
+        finish(&mut first, self.behind_first + out.len())?;
+        pieces.insert(0, first.freeze());
+        pieces.push(out.freeze());
+        Some(pieces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Buf;
+    use kafka_protocol::protocol::Decodable;
+
+    #[test]
+    fn every_version_is_what_the_message_crate_reads() {
+        for version in 4..=18 {
+            let id = Uuid::from_u128(7);
+            let mut answer = FetchAnswer::default();
+            answer.topic("one", id);
+            for (partition, records) in [(0, vec![Bytes::from_static(b"abc"), Bytes::from_static(b"de")]), (1, vec![])]
+            {
+                answer.partition(PartitionAnswer {
+                    partition,
+                    error_code: 0,
+                    high_watermark: 9,
+                    log_start: 2,
+                    records,
+                });
+            }
+            answer.topic("two", Uuid::from_u128(8));
+            let records = vec![Bytes::from_static(b"fgh")];
+            answer.partition(PartitionAnswer {
+                partition: 5,
+                error_code: 3,
+                high_watermark: -1,
+                log_start: -1,
+                records,
+            });
+            let mut bytes = Bytes::from(answer.encode(77, version).unwrap().concat());
+            assert_eq!(usize::try_from(bytes.get_i32()).unwrap(), bytes.len());
+            assert_eq!(bytes.get_i32(), 77);
+            if version >= 12 {
+                assert_eq!(bytes.get_u8(), 0);
+            }
+            let read = FetchResponse::decode(&mut bytes, version).unwrap();
+            assert!(bytes.is_empty(), "version {version}");
+            assert_eq!(read.responses.len(), 2);
+            if version <= 12 {
+                assert_eq!(read.responses[0].topic.as_str(), "one");
+            } else {
+                assert_eq!(read.responses[0].topic_id, id);
+            }
+            let first = &read.responses[0].partitions[0];
+            assert_eq!((first.high_watermark, first.records.as_deref()), (9, Some(&b"abcde"[..])));
+            assert_eq!(read.responses[0].partitions[1].records.as_deref(), Some(&b""[..]));
+            assert_eq!(read.responses[1].partitions[0].error_code, 3);
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_no_topics() {
+        let mut bytes = Bytes::from(FetchAnswer::refused(70).encode(1, 13).unwrap().concat());
+        bytes.advance(9);
+        assert_eq!(FetchResponse::decode(&mut bytes, 13).unwrap().error_code, 70);
+    }
+}
