@@ -1,1 +1,10 @@
-//! placeholder
+//! The indexer: turns events on the bus into a store that is searched through the Elasticsearch REST API.
+//! It never acknowledges an offset whose documents are not on disk, and only it names tantivy.
+
+mod config;
+mod http;
+mod ingest;
+mod schema;
+mod store;
+
+pub use config::{Config, Retention};

@@ -1,0 +1,114 @@
+//! The `indexer` section of the configuration.
+
+use logmill_core::config::{ByteSize, Checked, Period};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where events are kept and how they are searched.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the Elasticsearch REST API listens, `host:port`; port 0 picks a free one.
+    pub listen: String,
+    /// Allows `listen` to be reachable from other machines without TLS and authentication.
+    pub insecure: bool,
+    /// An Elasticsearch-compatible engine to use instead of the embedded store.
+    pub url: Option<String>,
+    /// The topic that is indexed.
+    pub topic: String,
+    /// The consumer group under which offsets are committed, so that the lag can be seen; the store keeps its own.
+    pub group: String,
+    /// How long an event may wait before it is searchable.
+    pub refresh_interval: Period,
+    /// Memory for documents that are not on disk yet, in all. Beyond it, reading from the bus pauses.
+    pub memory: ByteSize,
+    /// How often documents go from memory to disk; also how much is read again after a crash.
+    pub flush_interval: Period,
+    /// Documents also go to disk when they fill so much memory.
+    pub flush_bytes: ByteSize,
+    /// No split is merged beyond this size.
+    pub split_bytes_max: ByteSize,
+    /// What is deleted, and when.
+    pub retention: Retention,
+    /// Free disk space that is left alone: below it, reading from the bus pauses until there is more.
+    pub disk_reserve: ByteSize,
+    /// Paths that an index may have; values of further paths are kept but not searchable.
+    pub fields_max: u32,
+    /// Indexes that the store may have; events for further ones go to `logs-generic-default`.
+    pub indices_max: u32,
+}
+
+/// What is deleted, and when. By default nothing is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Splits whose newest event is older are deleted.
+    pub age: Option<Period>,
+    /// The oldest splits are deleted while all together take more than this on disk.
+    pub bytes: Option<ByteSize>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9200".to_owned(),
+            insecure: false,
+            url: None,
+            topic: logmill_core::topics::PARSED.to_owned(),
+            group: "indexer".to_owned(),
+            refresh_interval: Period::millis(100),
+            memory: ByteSize(256 << 20),
+            flush_interval: Period::secs(10),
+            flush_bytes: ByteSize(64 << 20),
+            split_bytes_max: ByteSize(512 << 20),
+            retention: Retention::default(),
+            disk_reserve: ByteSize(512 << 20),
+            fields_max: 1000,
+            indices_max: 1000,
+        }
+    }
+}
+
+impl Checked for Config {
+    fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        let mut refuse = |wrong: bool, key: &str, message: &str| {
+            if wrong {
+                problems.push((key.to_owned(), message.to_owned()));
+            }
+        };
+        let refresh_ms = self.refresh_interval.0.as_millis();
+        refuse(!(10..=60_000).contains(&refresh_ms), "refresh_interval", "must be between 10ms and 1m");
+        refuse(self.flush_interval.0.as_millis() < 100, "flush_interval", "must be at least 100ms");
+        refuse(self.memory.0 < 16 << 20, "memory", "must be at least 16 MiB");
+        refuse(
+            self.flush_bytes.0 < 1 << 20 || self.flush_bytes.0 > self.memory.0 / 2,
+            "flush_bytes",
+            "must be at least 1 MiB and at most half of `memory`: while one half is written the other fills",
+        );
+        refuse(self.split_bytes_max.0 < 1 << 20, "split_bytes_max", "must be at least 1 MiB");
+        refuse(self.fields_max < 10, "fields_max", "must be at least 10");
+        refuse(self.indices_max < 1, "indices_max", "must be at least 1");
+        refuse(self.topic.is_empty(), "topic", "must not be empty");
+        refuse(self.group.is_empty(), "group", "must not be empty");
+        refuse(
+            self.url.is_some(),
+            "url",
+            "an external engine is not supported in this version; remove the key to use the embedded store",
+        );
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_fine_and_wrong_bounds_are_told() {
+        assert_eq!(Config::default().problems(), []);
+        let wrong = Config { flush_bytes: ByteSize(1 << 30), url: Some("http://x".into()), ..Config::default() };
+        let keys: Vec<_> = wrong.problems().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["flush_bytes", "url"]);
+    }
+}

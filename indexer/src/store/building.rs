@@ -1,0 +1,71 @@
+//! The segment of an index that takes up documents until the next tick.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use tantivy::directory::RamDirectory;
+use tantivy::{Index, SingleSegmentIndexWriter};
+
+use super::part::{Label, Part, PartId, memory_settings};
+use crate::ingest::document::LogDocument;
+use crate::schema::{schema, tokenizers};
+
+/// Sizes the writer's first hash table: a tick's worth of documents, measured best at 10,000 events/s.
+const WRITER_BYTES: usize = 300 << 10;
+
+/// A segment that is being built.
+pub(crate) struct Building {
+    index: Arc<str>,
+    writer: SingleSegmentIndexWriter<LogDocument>,
+    directory: RamDirectory,
+    docs: u64,
+    oldest_ns: i64,
+    newest_ns: i64,
+}
+
+impl Building {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// When tantivy refuses its own schema.
+    pub(crate) fn new(index: Arc<str>) -> tantivy::Result<Self> {
+        let directory = RamDirectory::create();
+        let writer = Index::builder()
+            .schema(schema().0.clone())
+            .settings(memory_settings())
+            .tokenizers(tokenizers().clone())
+            .single_segment_index_writer(directory.clone(), WRITER_BYTES)?;
+        Ok(Self { index, writer, directory, docs: 0, oldest_ns: i64::MAX, newest_ns: i64::MIN })
+    }
+
+    /// Adds a document.
+    ///
+    /// # Errors
+    /// When tantivy can't take it.
+    pub(crate) fn add(&mut self, document: LogDocument) -> tantivy::Result<()> {
+        self.oldest_ns = self.oldest_ns.min(document.time_ns);
+        self.newest_ns = self.newest_ns.max(document.time_ns);
+        self.docs += 1;
+        self.writer.add_document(document)
+    }
+
+    /// How many documents it has.
+    pub(crate) const fn docs(&self) -> u64 {
+        self.docs
+    }
+
+    /// Bytes of memory that it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.writer.mem_usage() + self.directory.total_mem_usage()) as u64
+    }
+
+    /// Ends it and makes it a part.
+    ///
+    /// # Errors
+    /// When the segment can't be written to memory or read from there.
+    pub(crate) fn finish(self, id: PartId) -> tantivy::Result<Part> {
+        let time_ns: RangeInclusive<i64> = self.oldest_ns..=self.newest_ns;
+        let index = self.writer.finalize()?;
+        Part::in_memory(Label { id, index: self.index, time_ns }, index, &self.directory)
+    }
+}
