@@ -1,0 +1,517 @@
+//! Lucene's query syntax as Elasticsearch's `query_string` has it: `f:x`, `"a b"~2`, `x~`, `* ?`, `/re/`,
+//! `[a TO b}`, `f:>=n`, `_exists_:f`, `+ - !`, AND OR NOT && ||, parentheses. Boosts are read and change nothing,
+//! for results are ordered by time. AND binds stronger than OR, which Lucene's own parser gets wrong.
+
+use crate::ast::{Ast, Bound, Field, Range, Test};
+use crate::cursor::{Cursor, DEPTH_MAX, too_deep};
+use crate::error::QueryError;
+
+/// What stands between two conditions that nothing stands between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Operator {
+    /// Lucene's default.
+    #[default]
+    Or,
+    /// Every condition must hold.
+    And,
+}
+
+/// Parses Lucene's syntax; conditions side by side mean `OR`.
+///
+/// # Errors
+/// When the text can't be understood: what is wrong, where, and what to write instead.
+pub fn parse(text: &str) -> Result<Ast, QueryError> {
+    parse_with(text, Operator::Or)
+}
+
+/// Parses Lucene's syntax with the given meaning of conditions side by side.
+///
+/// # Errors
+/// When the text can't be understood.
+pub fn parse_with(text: &str, operator: Operator) -> Result<Ast, QueryError> {
+    let mut parser = Parser { cursor: Cursor::new(text)?, depth: 0, operator };
+    parser.cursor.skip_space();
+    if parser.cursor.peek().is_none() {
+        return Ok(Ast::All);
+    }
+    let ast = parser.clauses(&Field::Default)?;
+    match parser.cursor.peek() {
+        None => Ok(ast),
+        Some(_) => Err(parser.unexpected()),
+    }
+}
+
+struct Parser<'t> {
+    cursor: Cursor<'t>,
+    depth: usize,
+    operator: Operator,
+}
+
+/// A list of clauses on its way to `required and not prohibited and (any optional)`.
+#[derive(Default)]
+struct Clauses {
+    required: Vec<Ast>,
+    prohibited: Vec<Ast>,
+    optional: Vec<Ast>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    None,
+    Required,
+    Prohibited,
+}
+
+impl Parser<'_> {
+    fn clauses(&mut self, field: &Field) -> Result<Ast, QueryError> {
+        let mut clauses = Clauses::default();
+        let mut explicit_or = false;
+        loop {
+            let (first, sign) = self.signed(field)?;
+            let mut members = vec![apply(first.clone(), sign)];
+            while self.operator_here(&["AND", "&&"])? {
+                let (next, sign) = self.signed(field)?;
+                members.push(apply(next, sign));
+            }
+            let or_follows = self.operator_here(&["OR", "||"])?;
+            let side_by_side = !or_follows && !explicit_or;
+            match sign {
+                _ if members.len() > 1 && side_by_side && self.operator == Operator::And => {
+                    clauses.required.push(Ast::and(members));
+                }
+                _ if members.len() > 1 => clauses.optional.push(Ast::and(members)),
+                Sign::Required => clauses.required.push(first),
+                Sign::Prohibited if side_by_side => clauses.prohibited.push(Ast::not(first)),
+                Sign::None if side_by_side && self.operator == Operator::And => clauses.required.push(first),
+                _ => clauses.optional.append(&mut members),
+            }
+            explicit_or = or_follows;
+            self.cursor.skip_space();
+            if !or_follows && matches!(self.cursor.peek(), None | Some(')')) {
+                return Ok(clauses.into_ast());
+            }
+        }
+    }
+
+    /// One clause with its `+`, `-`, `!` or `NOT`.
+    fn signed(&mut self, field: &Field) -> Result<(Ast, Sign), QueryError> {
+        let mut sign = Sign::None;
+        let mut signs = 0;
+        loop {
+            self.cursor.skip_space();
+            let at = self.cursor.here();
+            let negates = self.cursor.rest().starts_with(['-', '!']);
+            if negates || self.cursor.peek() == Some('+') {
+                self.cursor.next();
+            } else if self.word("NOT") {
+                self.cursor.at += 3;
+            } else {
+                break;
+            }
+            sign = match (at.is_empty(), self.cursor.text.get(at.clone()) == Some("+"), sign) {
+                (_, true, Sign::None) => Sign::Required,
+                (_, true, kept) => kept,
+                (_, false, Sign::Prohibited) => Sign::Required,
+                (_, false, _) => Sign::Prohibited,
+            };
+            signs += 1;
+            if signs > DEPTH_MAX {
+                return Err(too_deep(at));
+            }
+        }
+        Ok((self.clause(field)?, sign))
+    }
+
+    fn clause(&mut self, field: &Field) -> Result<Ast, QueryError> {
+        self.cursor.skip_space();
+        if self.cursor.peek() == Some('(') {
+            return self.group(field);
+        }
+        let start = self.cursor;
+        if !matches!(self.cursor.peek(), Some('"' | '/' | '[' | '{' | '<' | '>')) {
+            let name = self.term()?;
+            if self.cursor.eat(":") {
+                return self.field_clause(&name);
+            }
+            self.cursor = start;
+        }
+        self.value(field)
+    }
+
+    fn field_clause(&mut self, name: &Term) -> Result<Ast, QueryError> {
+        self.cursor.skip_space();
+        if name.text == "_exists_" {
+            let field = self.term()?;
+            return Ok(Ast::Leaf { field: field.into_field(), test: Test::Exists });
+        }
+        let field = name.clone().into_field();
+        if self.cursor.peek() == Some('(') {
+            return self.group(&field);
+        }
+        self.value(&field)
+    }
+
+    fn group(&mut self, field: &Field) -> Result<Ast, QueryError> {
+        let opened = self.cursor.here();
+        self.cursor.next();
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(too_deep(opened));
+        }
+        self.cursor.skip_space();
+        if self.cursor.peek() == Some(')') {
+            return Err(QueryError::new(opened.start..self.cursor.at + 1, "there is nothing between ( and )"));
+        }
+        let ast = self.clauses(field)?;
+        self.cursor.skip_space();
+        if !self.cursor.eat(")") {
+            return Err(QueryError::new(opened, "this ( is never closed").hint("add )"));
+        }
+        self.depth -= 1;
+        self.boost()?;
+        Ok(ast)
+    }
+
+    fn value(&mut self, field: &Field) -> Result<Ast, QueryError> {
+        let test = match self.cursor.peek() {
+            Some('"') => self.phrase()?,
+            Some('/') => self.regex()?,
+            Some('[' | '{') => self.range()?,
+            Some('<' | '>') => self.comparison()?,
+            _ => {
+                let term = self.term()?;
+                if self.cursor.eat("~") {
+                    let distance = self.digits().map_or(2, |digits| digits.parse().unwrap_or(2).min(2));
+                    Test::Fuzzy { text: term.text, distance }
+                } else {
+                    term.into_test()
+                }
+            }
+        };
+        self.boost()?;
+        match (field, test) {
+            (Field::Default, Test::Exists) => Ok(Ast::All),
+            (Field::Pattern(pattern), Test::Exists) if pattern == "*" => Ok(Ast::All),
+            (Field::Default, Test::Range(_)) => {
+                let error = QueryError::new(self.cursor.at..self.cursor.at, "a range needs a field before it");
+                Err(error.hint("write field:[low TO high]"))
+            }
+            (field, test) => Ok(Ast::Leaf { field: field.clone(), test }),
+        }
+    }
+
+    fn phrase(&mut self) -> Result<Test, QueryError> {
+        self.cursor.next();
+        let text = self.cursor.quoted()?;
+        let slop =
+            if self.cursor.eat("~") { self.digits().and_then(|digits| digits.parse().ok()).unwrap_or(2) } else { 0 };
+        Ok(Test::Phrase { text, slop })
+    }
+
+    fn regex(&mut self) -> Result<Test, QueryError> {
+        let start = self.cursor.at;
+        self.cursor.next();
+        let mut pattern = String::new();
+        loop {
+            match self.cursor.next() {
+                None => {
+                    let error = QueryError::new(start..self.cursor.at, "this regular expression is never closed");
+                    return Err(error.hint("add / at the end, or put a path in quotation marks"));
+                }
+                Some('/') => return Ok(Test::Regex(pattern)),
+                Some('\\') if self.cursor.peek() == Some('/') => {
+                    self.cursor.next();
+                    pattern.push('/');
+                }
+                Some('\\') => {
+                    pattern.push('\\');
+                    pattern.extend(self.cursor.next());
+                }
+                Some(letter) => pattern.push(letter),
+            }
+        }
+    }
+
+    fn range(&mut self) -> Result<Test, QueryError> {
+        let opened = self.cursor.here();
+        let lower_inclusive = self.cursor.next() == Some('[');
+        let lower = self.range_bound()?;
+        self.cursor.skip_space();
+        if !self.word("TO") {
+            let error = QueryError::new(self.cursor.here(), "a range needs TO between its bounds");
+            return Err(error.hint("write [low TO high]; * leaves a side open"));
+        }
+        self.cursor.at += 2;
+        let upper = self.range_bound()?;
+        self.cursor.skip_space();
+        let upper_inclusive = match self.cursor.next() {
+            Some(']') => true,
+            Some('}') => false,
+            _ => {
+                return Err(
+                    QueryError::new(opened, "this range is never closed").hint("add ], or } to exclude the bound")
+                );
+            }
+        };
+        let bound = |value: Option<String>, inclusive| value.map(|value| Bound { value, inclusive });
+        let (lower, upper) = (bound(lower, lower_inclusive), bound(upper, upper_inclusive));
+        Ok(if lower.is_none() && upper.is_none() { Test::Exists } else { Test::Range(Range { lower, upper }) })
+    }
+
+    fn range_bound(&mut self) -> Result<Option<String>, QueryError> {
+        self.cursor.skip_space();
+        if self.cursor.eat("\"") {
+            return self.cursor.quoted().map(Some);
+        }
+        let start = self.cursor.at;
+        let mut text = String::new();
+        let mut plain = true;
+        while let Some(letter) = self.cursor.peek().filter(|letter| !letter.is_whitespace() && !"]}".contains(*letter))
+        {
+            self.cursor.next();
+            let escaped = letter == '\\';
+            plain &= !escaped;
+            text.push(if escaped { self.cursor.escaped()? } else { letter });
+        }
+        match text.as_str() {
+            "" => {
+                Err(QueryError::new(start..start, "a bound is missing")
+                    .hint("write a value, or * to leave the side open"))
+            }
+            "*" if plain => Ok(None),
+            _ => Ok(Some(text)),
+        }
+    }
+
+    fn comparison(&mut self) -> Result<Test, QueryError> {
+        let lower = self.cursor.next() == Some('>');
+        let inclusive = self.cursor.eat("=");
+        self.cursor.skip_space();
+        let mut value = if self.cursor.eat("\"") { self.cursor.quoted()? } else { self.term()?.text };
+        // No field can follow a comparison, so the colons of a time of day need no escape.
+        while self.cursor.eat(":") {
+            value.push(':');
+            value.push_str(&self.term()?.text);
+        }
+        let bound = Some(Bound { value, inclusive });
+        Ok(Test::Range(if lower { Range { lower: bound, upper: None } } else { Range { lower: None, upper: bound } }))
+    }
+
+    fn term(&mut self) -> Result<Term, QueryError> {
+        let mut term = Term::default();
+        if self.operator_word() {
+            return Err(self.unexpected());
+        }
+        while let Some(letter) = self.cursor.peek() {
+            if letter.is_whitespace() || "():\"[]{}^~".contains(letter) {
+                break;
+            }
+            self.cursor.next();
+            match letter {
+                '\\' => {
+                    let escaped = self.cursor.escaped()?;
+                    term.text.push(escaped);
+                    if matches!(escaped, '*' | '?' | '\\') {
+                        term.pattern.push('\\');
+                    }
+                    term.pattern.push(escaped);
+                }
+                '*' | '?' => {
+                    term.wild = true;
+                    term.text.push(letter);
+                    term.pattern.push(letter);
+                }
+                _ => {
+                    term.text.push(letter);
+                    term.pattern.push(letter);
+                }
+            }
+        }
+        if term.text.is_empty() { Err(self.unexpected()) } else { Ok(term) }
+    }
+
+    fn boost(&mut self) -> Result<(), QueryError> {
+        let start = self.cursor.at;
+        if !self.cursor.eat("^") {
+            return Ok(());
+        }
+        let number = self.digits().and_then(|digits| digits.parse::<f64>().ok());
+        number.map(|_| ()).ok_or_else(|| QueryError::new(start..self.cursor.at, "a boost is a number, as in word^2"))
+    }
+
+    fn digits(&mut self) -> Option<&str> {
+        let rest = self.cursor.rest();
+        let length = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
+        self.cursor.at += length;
+        rest.get(..length).filter(|digits| !digits.is_empty())
+    }
+
+    /// Operators are words in capitals.
+    fn word(&self, word: &str) -> bool {
+        self.cursor.rest().starts_with(word) && self.cursor.at_word(word)
+    }
+
+    fn operator_word(&self) -> bool {
+        ["AND", "OR", "NOT"].iter().any(|word| self.word(word))
+            || self.cursor.rest().starts_with("&&")
+            || self.cursor.rest().starts_with("||")
+    }
+
+    /// Takes one of the operator's spellings, and makes sure that something follows it.
+    fn operator_here(&mut self, spellings: &[&str]) -> Result<bool, QueryError> {
+        self.cursor.skip_space();
+        let found = spellings.iter().find(|spelling| {
+            let symbol = spelling.starts_with(['&', '|']) && self.cursor.rest().starts_with(**spelling);
+            symbol || self.word(spelling)
+        });
+        let Some(spelling) = found else { return Ok(false) };
+        let start = self.cursor.at;
+        self.cursor.at += spelling.len();
+        self.cursor.skip_space();
+        if matches!(self.cursor.peek(), None | Some(')')) {
+            let error =
+                QueryError::new(start..start + spelling.len(), format!("{spelling} needs a condition after it"));
+            return Err(error.hint(format!("take it away, or write \"{spelling}\" if it is what you look for")));
+        }
+        Ok(true)
+    }
+
+    fn unexpected(&self) -> QueryError {
+        let here = self.cursor.here();
+        match self.cursor.peek() {
+            None => QueryError::new(here, "something is missing at the end").hint("write a value, or * for any value"),
+            Some(')') => QueryError::new(here, "this ) closes nothing")
+                .hint("take it away, add ( before it, or write \\) for the character itself"),
+            Some(':') => QueryError::new(here, "a colon may stand only between a field and its value")
+                .hint("put the value in quotation marks, or write \\: for the character itself"),
+            Some(_) if self.operator_word() => {
+                let length = if self.cursor.rest().starts_with(['&', '|', 'O']) { 2 } else { 3 };
+                QueryError::new(here.start..here.start + length, "an operator needs a condition on each side")
+                    .hint("put the word in quotation marks if it is what you look for")
+            }
+            Some(letter) => QueryError::new(here, format!("{letter} can't stand here"))
+                .hint(format!("put the value in quotation marks, or write \\{letter} for the character itself")),
+        }
+    }
+}
+
+impl Clauses {
+    fn into_ast(mut self) -> Ast {
+        if self.required.is_empty() {
+            if !self.optional.is_empty() {
+                self.required.push(Ast::or(self.optional));
+            }
+        } // beside a required clause, optional ones only change the score
+        self.required.append(&mut self.prohibited);
+        Ast::and(self.required)
+    }
+}
+
+fn apply(ast: Ast, sign: Sign) -> Ast {
+    if sign == Sign::Prohibited { Ast::not(ast) } else { ast }
+}
+
+#[derive(Clone, Default)]
+struct Term {
+    text: String,
+    pattern: String,
+    wild: bool,
+}
+
+impl Term {
+    fn into_field(self) -> Field {
+        if self.wild { Field::Pattern(self.pattern) } else { Field::Named(self.text) }
+    }
+
+    fn into_test(self) -> Test {
+        match self.wild {
+            true if self.pattern.chars().all(|letter| letter == '*') => Test::Exists,
+            true => Test::Pattern(self.pattern),
+            false => Test::Words(self.text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(field: &str, text: &str) -> Ast {
+        Ast::Leaf { field: Field::Named(field.into()), test: Test::Words(text.into()) }
+    }
+
+    fn a(name: &str) -> Ast {
+        words("f", name)
+    }
+
+    #[test]
+    fn operators() {
+        for (text, expected) in [
+            ("f:a f:b", Ast::or(vec![a("a"), a("b")])),
+            ("f:a OR f:b AND f:c", Ast::or(vec![a("a"), Ast::and(vec![a("b"), a("c")])])),
+            ("f:a && !f:b || f:c", Ast::or(vec![Ast::and(vec![a("a"), Ast::not(a("b"))]), a("c")])),
+            ("+f:a f:b -f:c", Ast::and(vec![a("a"), Ast::not(a("c"))])),
+            ("f:a NOT f:b", Ast::and(vec![a("a"), Ast::not(a("b"))])),
+            ("f:a OR NOT f:b", Ast::or(vec![a("a"), Ast::not(a("b"))])),
+            ("NOT f:a", Ast::not(a("a"))),
+            ("f:(a OR b)^2", Ast::or(vec![a("a"), a("b")])),
+            ("*:* AND f:a", Ast::and(vec![Ast::All, a("a")])),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+        let both = Ast::and(vec![a("a"), a("b"), Ast::not(a("c"))]);
+        assert_eq!(parse_with("f:a f:b -f:c", Operator::And), Ok(both));
+    }
+
+    #[test]
+    fn conditions() {
+        let leaf = |test| Ast::Leaf { field: Field::Named("f".into()), test };
+        let bound = |value: &str, inclusive| Some(Bound { value: value.into(), inclusive });
+        for (text, test) in [
+            ("f:\"a b\"~3", Test::Phrase { text: "a b".into(), slop: 3 }),
+            ("f:roam~1", Test::Fuzzy { text: "roam".into(), distance: 1 }),
+            (r"f:/ab\/[0-9]+/", Test::Regex("ab/[0-9]+".into())),
+            ("f:we?b*", Test::Pattern("we?b*".into())),
+            ("f:*", Test::Exists),
+            ("_exists_:f", Test::Exists),
+            ("f:[1 TO 5}", Test::Range(Range { lower: bound("1", true), upper: bound("5", false) })),
+            ("f:{* TO now-1h]", Test::Range(Range { lower: None, upper: bound("now-1h", true) })),
+            ("f:>=5", Test::Range(Range { lower: bound("5", true), upper: None })),
+            (r"f:a\ b\:c", Test::Words("a b:c".into())),
+            ("f:a/b-c", Test::Words("a/b-c".into())),
+        ] {
+            assert_eq!(parse(text), Ok(leaf(test)), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_say_where() {
+        for (text, at, message) in [
+            ("(a OR b", "(", "never closed"),
+            ("a AND", "AND", "after it"),
+            ("AND a", "AND", "each side"),
+            ("f:/ab", "/ab", "never closed"),
+            ("f:[1 2]", "2", "TO"),
+            ("f:[1 TO 2", "[", "never closed"),
+            ("f:", "", "missing"),
+            ("a)", ")", "closes nothing"),
+            ("f:10:30", ":", "colon"),
+        ] {
+            let error = parse(text).err().unwrap_or_else(|| panic!("{text} was accepted"));
+            assert_eq!(text.get(error.span.clone()), Some(at), "{text}: {error:?}");
+            assert!(error.message.contains(message), "{text}: {error:?}");
+        }
+        assert!(parse(&"(".repeat(60_000)).is_err());
+        assert!(parse(&"f:(".repeat(20_000)).is_err());
+        assert!(parse(&"-".repeat(60_000)).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn anything_is_parsed_or_refused_within_its_text(text in "[ a-c:()<>=\"*\\\\{}\\[\\]/~^+!üANDORT-]{0,40}") {
+            if let Err(error) = parse(&text) {
+                proptest::prop_assert!(text.get(error.span.clone()).is_some(), "{:?} {:?}", text, error);
+            }
+        }
+    }
+}
