@@ -112,6 +112,8 @@ pub enum Next {
 pub struct Consumer {
     inner: StreamConsumer<Rebalances>,
     topics: Mutex<HashMap<String, Arc<str>>>,
+    /// A record that came together with news of a rebalance: it belongs to the new assignment and is handed out after the news.
+    held: Mutex<Option<Message>>,
 }
 
 impl std::fmt::Debug for Consumer {
@@ -231,7 +233,7 @@ impl Consumer {
             .set("receive.message.max.bytes", "100000000");
         let inner =
             config.create_with_context(Rebalances::default()).map_err(ClientError::during("can't make a consumer"))?;
-        Ok(Self { inner, topics: Mutex::default() })
+        Ok(Self { inner, topics: Mutex::default(), held: Mutex::default() })
     }
 
     /// Waits for records, at most `wait` for the first; then takes what is already fetched, up to `records_max`
@@ -243,45 +245,48 @@ impl Consumer {
         let deadline = Instant::now() + wait;
         let mut records = Vec::new();
         let mut bytes = 0;
+        if let Some(news) = self.take_news() {
+            return Ok(news);
+        }
+        records.extend(self.held.lock().take());
         while records.len() < records_max && bytes < bytes_max {
             let patience =
                 if records.is_empty() { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             let received = tokio::time::timeout(patience.min(REBALANCE_TICK), self.inner.recv()).await;
-            // Records read under the old assignment are handed out before the news of its end.
-            if records.is_empty()
-                && let Some(news) = self.take_news()
-            {
-                if let Ok(Ok(message)) = &received {
-                    // It belongs to the new assignment and is read again from its offset.
-                    self.put_back(message);
+            let message = match received {
+                Ok(Ok(message)) => Some(self.own(&message)),
+                Ok(Err(error)) if is_passing(&error) => {
+                    tracing::debug!(%error, "reading the bus");
+                    None
                 }
-                return Ok(news);
-            }
-            match received {
-                Ok(Ok(message)) => {
-                    let message = self.own(&message);
-                    bytes += message.value.len();
-                    records.push(message);
-                }
-                Ok(Err(error)) if is_passing(&error) => tracing::debug!(%error, "reading the bus"),
                 Ok(Err(source)) => return Err(ClientError::Kafka { action: "can't read the bus".into(), source }),
-                Err(_) if records.is_empty() && Instant::now() < deadline => {}
+                Err(_) if records.is_empty() && Instant::now() < deadline => None,
                 Err(_) => break,
+            };
+            // The callbacks of a rebalance run inside `recv`, before the record that it returns: what was read
+            // earlier is handed out first, then the news, then that record.
+            if self.has_news() {
+                *self.held.lock() = message;
+                break;
+            }
+            if let Some(message) = message {
+                bytes += message.value.len();
+                records.push(message);
             }
         }
-        Ok(Next::Records(records))
+        match records.is_empty().then(|| self.take_news()).flatten() {
+            Some(news) => Ok(news),
+            None => Ok(Next::Records(records)),
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        !self.inner.context().pending.lock().is_empty()
     }
 
     fn take_news(&self) -> Option<Next> {
         let mut pending = self.inner.context().pending.lock();
         (!pending.is_empty()).then(|| pending.remove(0))
-    }
-
-    fn put_back(&self, message: &BorrowedMessage<'_>) {
-        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-        if let Err(error) = self.inner.seek(topic, partition, Offset::Offset(offset), LOOKUP_TIMEOUT) {
-            tracing::warn!(topic, partition, offset, %error, "can't go back one record after a rebalance");
-        }
     }
 
     fn own(&self, message: &BorrowedMessage<'_>) -> Message {
