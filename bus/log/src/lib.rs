@@ -2,14 +2,33 @@
 //! group commit, reads them back whole, recovers after crashes. It knows the record batch v2 header and
 //! nothing else of Kafka, no network, and it never shows a reader a byte that could still be lost.
 
+mod append;
+mod batch;
+mod checkpoint;
+mod commit;
+mod disk;
 mod error;
+mod index;
+mod meta;
 mod options;
 mod partition;
+mod producers;
+mod read;
+mod recovery;
 mod report;
+mod scan;
+mod segment;
 mod store;
+#[cfg(test)]
+mod tests;
+mod times;
+mod trim;
 
+pub use append::Appended;
 pub use error::{AppendError, LogError, Poisoned, ReadError};
 pub use options::{LogOptions, Retention, Stamp};
-pub use partition::{Appended, Partition, ReadSlice, Removed};
+pub use partition::Partition;
+pub use read::ReadSlice;
 pub use report::{Quarantined, RecoveryReport, Torn};
 pub use store::LogStore;
+pub use trim::Removed;

@@ -1,159 +1,409 @@
-//! One partition: append, wait until durable, read, look up by time, trim.
+//! One partition: its state, its durability, its checkpoint. The verbs live beside it: append, read,
+//! lookup by time, trim. Locks are taken in the order checkpoint, writer, shared; no disk is touched
+//! under `shared`, so readers never wait for a write.
 
-use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::error::{AppendError, LogError, Poisoned, ReadError};
-use crate::options::{Retention, Stamp};
+use crate::checkpoint::{self, Checkpoint};
+use crate::commit::{Committer, Place, Urgency};
+use crate::disk::{Disk, replace};
+use crate::error::{LogError, Poisoned};
+use crate::index::{Index, NO_TIME};
+use crate::options::LogOptions;
+use crate::producers::Producers;
+use crate::recovery::{Recovered, SUSPECT_FILE};
+use crate::segment::{self, Sealed};
 
-/// What an append became.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// Offset of the first record.
-    pub base_offset: i64,
-    /// One past the last record: what to give to [`Partition::wait_durable`].
-    pub end_offset: i64,
-    /// The time that the records now carry, under [`Stamp::LogAppendTime`].
-    pub append_time_ms: Option<i64>,
-    /// The producer had sent this before: nothing was written, the offsets are those of the first time.
-    /// Still wait for `end_offset`, which may not be durable yet.
-    pub duplicate: bool,
-}
-
-/// Whole batches, ready for a fetch response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadSlice {
-    /// The batches back to back; empty when there is nothing (yet) at the asked offset.
-    pub bytes: Bytes,
-    /// Base offset of the first batch (at most the offset asked for, unless offsets are missing).
-    pub base_offset: i64,
-    /// Where to read on.
-    pub next_offset: i64,
-}
-
-/// What retention took away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// Segment files.
-    pub segments: usize,
-    /// Their bytes.
-    pub bytes: u64,
-}
+/// A checkpoint is due after so many bytes: about what is checked within a tenth of a second at a restart,
+/// while a checkpoint costs a few milliseconds.
+const CHECKPOINT_BYTES: u64 = 32 << 20;
 
 /// The log of one partition. All methods may be called from any thread; those that touch the disk block
 /// (an append writes to the page cache, and syncs only when a segment is full).
-pub struct Partition {}
+pub struct Partition {
+    pub(crate) name: Arc<str>,
+    topic_id: Arc<str>,
+    number: i32,
+    pub(crate) dir: PathBuf,
+    pub(crate) options: LogOptions,
+    pub(crate) disk: Arc<dyn Disk>,
+    committer: Arc<Committer>,
+    /// Where the committer stands with this partition.
+    pub(crate) place: Place,
+    me: Weak<Self>,
+    checkpointing: Mutex<()>,
+    /// One sync at a time: of two, the second could be told success after the first was told the error.
+    syncing: Mutex<()>,
+    /// Keeps a checkpoint from putting an older index in place of a closed segment's.
+    index_file: Mutex<()>,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) shared: RwLock<Shared>,
+    durable: Arc<Durable>,
+    /// Appends that have begun and not ended: a commit waits a moment for them.
+    pub(crate) appending: AtomicUsize,
+}
+
+/// What only appends (and what must exclude them) touch.
+pub(crate) struct Writer {
+    pub(crate) producers: Producers,
+    /// How long the active file is; space beyond its batches is reserved.
+    pub(crate) reserved_bytes: u64,
+    /// When the active segment got its first batch, if that is known.
+    pub(crate) begun_ms: Option<i64>,
+    /// Bytes since the last checkpoint.
+    unchecked_bytes: u64,
+}
+
+/// What readers see.
+pub(crate) struct Shared {
+    pub(crate) log_start: i64,
+    pub(crate) sealed: VecDeque<Arc<Sealed>>,
+    pub(crate) active: Active,
+}
+
+/// The segment that is written.
+pub(crate) struct Active {
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<File>,
+    pub(crate) index: Index,
+    /// Bytes that are durable.
+    pub(crate) durable_bytes: u64,
+}
+
+impl Shared {
+    pub(crate) fn log_end(&self) -> i64 {
+        self.active.index.summary().next_offset
+    }
+}
+
+/// The durable end, and whether it can still rise.
+struct Durable {
+    end: watch::Sender<i64>,
+    poisoned: OnceLock<Poisoned>,
+}
+
+/// What to call a partition and where it is.
+pub(crate) struct Home {
+    pub(crate) topic_id: Arc<str>,
+    pub(crate) number: i32,
+    pub(crate) dir: PathBuf,
+}
 
 impl Partition {
+    pub(crate) fn new(
+        home: Home,
+        options: LogOptions,
+        disk: Arc<dyn Disk>,
+        committer: Arc<Committer>,
+        found: Recovered,
+    ) -> Arc<Self> {
+        let durable_bytes = found.index.summary().bytes;
+        let durable_end = found.index.summary().next_offset;
+        let active =
+            Active { path: found.active_path, file: Arc::new(found.active_file), index: found.index, durable_bytes };
+        let writer =
+            Writer { producers: found.producers, reserved_bytes: durable_bytes, begun_ms: None, unchecked_bytes: 0 };
+        Arc::new_cyclic(|me| Self {
+            name: format!("{}/{}", home.topic_id, home.number).into(),
+            topic_id: home.topic_id,
+            number: home.number,
+            dir: home.dir,
+            options,
+            disk,
+            committer,
+            place: Place::default(),
+            me: me.clone(),
+            checkpointing: Mutex::new(()),
+            syncing: Mutex::new(()),
+            index_file: Mutex::new(()),
+            writer: Mutex::new(writer),
+            shared: RwLock::new(Shared { log_start: found.log_start, sealed: found.sealed, active }),
+            durable: Arc::new(Durable { end: watch::Sender::new(durable_end), poisoned: OnceLock::new() }),
+            appending: AtomicUsize::new(0),
+        })
+    }
+
     /// The topic's directory name.
     #[must_use]
     pub fn topic_id(&self) -> &str {
-        todo!()
+        &self.topic_id
     }
 
     /// The partition number.
     #[must_use]
     pub fn partition(&self) -> i32 {
-        todo!()
-    }
-
-    /// Appends v2 batches (one or several back to back) as produced: checks lengths, CRCs, offset deltas and
-    /// idempotent sequences, sets offsets and leader epoch. All batches are stored or none. Written to the
-    /// page cache on return, NOT durable yet: see [`wait_durable`](Self::wait_durable). If nobody waits it
-    /// becomes durable within `cached_sync`.
-    ///
-    /// # Errors
-    /// The append was refused and nothing of it is in the log.
-    pub fn append(
-        &self,
-        _batches: BytesMut,
-        _leader_epoch: i32,
-        _now_ms: i64,
-        _stamp: Stamp,
-    ) -> Result<Appended, AppendError> {
-        todo!()
+        self.number
     }
 
     /// Resolves once everything below `end_offset` is durable, and asks the committer to see to it now.
     /// The future may be dropped at any time, and borrows nothing.
-    pub fn wait_durable(&self, _end_offset: i64) -> impl Future<Output = Result<(), Poisoned>> + Send + 'static {
-        async { todo!() }
-    }
-
-    /// Reads whole batches from `from` on: at most `max_bytes` of them (with `min_one` the first one even if
-    /// it is larger), none that reaches `until` (exclusive) or past the durable offset. The first batch may
-    /// start before `from`. Reads from one segment, so less than there is may come. Blocks on disk reads.
-    ///
-    /// # Errors
-    /// When `from` is outside the log, or the bytes can't be read.
-    pub fn read(&self, _from: i64, _max_bytes: usize, _until: i64, _min_one: bool) -> Result<ReadSlice, ReadError> {
-        todo!()
+    pub fn wait_durable(&self, end_offset: i64) -> impl Future<Output = Result<(), Poisoned>> + Send + 'static {
+        let durable = Arc::clone(&self.durable);
+        let mut changes = durable.end.subscribe();
+        if *changes.borrow() < end_offset {
+            self.request_sync(Urgency::Now);
+        }
+        async move {
+            let reached =
+                changes.wait_for(|end| *end >= end_offset || durable.poisoned.get().is_some()).await.map(|end| *end);
+            match (reached, durable.poisoned.get()) {
+                (Ok(end), _) if end >= end_offset => Ok(()),
+                (_, Some(poisoned)) => Err(poisoned.clone()),
+                // The sender lives in `durable`, which this future holds.
+                (_, None) => Ok(()),
+            }
+        }
     }
 
     /// The first offset that can be read.
     #[must_use]
     pub fn log_start(&self) -> i64 {
-        todo!()
+        self.shared.read().log_start
     }
 
     /// The offset that the next record gets.
     #[must_use]
     pub fn log_end(&self) -> i64 {
-        todo!()
+        self.shared.read().log_end()
     }
 
     /// One past the last offset that survives a power failure: the high watermark.
     #[must_use]
     pub fn durable_end(&self) -> i64 {
-        todo!()
+        *self.durable.end.borrow()
     }
 
     /// Changes whenever [`durable_end`](Self::durable_end) does: for long-polling fetches.
     #[must_use]
     pub fn durable_changes(&self) -> watch::Receiver<i64> {
-        todo!()
+        self.durable.end.subscribe()
     }
 
-    /// The first offset (and its timestamp) whose record is at least as late as `time_ms`. Exact for
-    /// uncompressed batches; for compressed ones the batch's first offset and its highest timestamp.
-    ///
-    /// # Errors
-    /// When the log can't be read.
-    pub fn offset_for_time(&self, _time_ms: i64) -> Result<Option<(i64, i64)>, ReadError> {
-        todo!()
-    }
-
-    /// Offset and timestamp of (the batch that ends with) the latest record by timestamp.
+    /// Offset and timestamp of the latest record by timestamp: the last offset of the first batch that
+    /// reaches the highest timestamp.
     #[must_use]
     pub fn max_timestamp(&self) -> Option<(i64, i64)> {
-        todo!()
-    }
-
-    /// Raises the log's start to `offset` (DeleteRecords), and frees the segments below it. Durable on return.
-    ///
-    /// # Errors
-    /// When the offset is past the durable end, or the files can't be changed.
-    pub fn delete_before(&self, _offset: i64) -> Result<(), LogError> {
-        todo!()
-    }
-
-    /// Removes whole segments from the front as the policy says. Call it every minute or so.
-    ///
-    /// # Errors
-    /// When files can't be changed.
-    pub fn retain(&self, _now_ms: i64, _policy: &Retention) -> Result<Removed, LogError> {
-        todo!()
+        let shared = self.shared.read();
+        let closed = shared.sealed.iter().map(|segment| &segment.summary);
+        let latest = closed.chain([shared.active.index.summary()]).fold(None, |best: Option<(i64, i64)>, next| {
+            let later = next.max_time != NO_TIME && best.is_none_or(|(_, time)| next.max_time > time);
+            if later { Some((next.max_time_offset, next.max_time)) } else { best }
+        });
+        latest.filter(|(offset, _)| *offset >= shared.log_start)
     }
 
     /// Bytes of the batches in the log.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        todo!()
+        let shared = self.shared.read();
+        let closed: u64 = shared.sealed.iter().map(|segment| segment.summary.bytes).sum();
+        closed + shared.active.index.summary().bytes
     }
 
     /// Why the partition takes no more writes, if so.
     #[must_use]
     pub fn poisoned(&self) -> Option<Poisoned> {
-        todo!()
+        self.durable.poisoned.get().cloned()
+    }
+
+    /// Refuses all appends and waits from here on. Only the first reason is kept.
+    pub(crate) fn poison(&self, reason: &str) -> Poisoned {
+        let poisoned = Poisoned { partition: Arc::clone(&self.name), reason: reason.into() };
+        let kept = self.durable.poisoned.get_or_init(|| poisoned).clone();
+        self.durable.end.send_modify(|_| {});
+        kept
+    }
+
+    /// As `poison`, for a disk that can't be trusted: the next start has to doubt the page cache too.
+    pub(crate) fn poison_by_disk(&self, what: &str, error: &io::Error) -> Poisoned {
+        tracing::error!(
+            partition = %self.name, %error,
+            "{what} failed: it is not known what is on disk; the partition refuses writes until a restart"
+        );
+        if let Err(error) = File::create(self.dir.join(SUSPECT_FILE)) {
+            tracing::warn!(partition = %self.name, %error, "can't leave a mark for the next start");
+        }
+        self.poison(&format!("{what} failed ({error}); restart after checking the disk"))
+    }
+
+    pub(crate) fn check_poison(&self) -> Result<(), Poisoned> {
+        self.durable.poisoned.get().map_or(Ok(()), |poisoned| Err(poisoned.clone()))
+    }
+
+    pub(crate) fn request_sync(&self, urgency: Urgency) {
+        if let Some(me) = self.me.upgrade() {
+            self.committer.request(&me, urgency);
+        }
+    }
+
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        let shared = self.shared.read();
+        shared.active.index.summary().bytes - shared.active.durable_bytes
+    }
+
+    /// Makes durable what was appended before the call, and publishes it.
+    pub(crate) fn sync(&self) -> Result<(), Poisoned> {
+        let _one_at_a_time = self.syncing.lock();
+        self.check_poison()?;
+        let (file, base, summary) = {
+            let shared = self.shared.read();
+            let active = &shared.active;
+            if active.durable_bytes == active.index.summary().bytes {
+                return Ok(());
+            }
+            (Arc::clone(&active.file), active.index.base_offset(), *active.index.summary())
+        };
+        self.disk.sync(&file).map_err(|error| self.poison_by_disk("fsync", &error))?;
+        let mut shared = self.shared.write();
+        if shared.active.index.base_offset() == base {
+            shared.active.durable_bytes = summary.bytes;
+        }
+        self.durable.end.send_if_modified(|durable| {
+            let rises = summary.next_offset > *durable;
+            *durable = summary.next_offset.max(*durable);
+            rises
+        });
+        Ok(())
+    }
+
+    pub(crate) fn note_appended(&self, writer: &mut Writer, bytes: u64) {
+        writer.unchecked_bytes += bytes;
+    }
+
+    /// Writes a checkpoint if enough was appended since the last, and nobody else is at it.
+    pub(crate) fn checkpoint_if_due(&self) {
+        if self.writer.lock().unchecked_bytes < CHECKPOINT_BYTES || self.checkpointing.is_locked() {
+            return;
+        }
+        if let Err(error) = self.checkpoint() {
+            // Nothing is lost, the next start has more to check.
+            tracing::warn!(partition = %self.name, %error, "can't write a checkpoint");
+        }
+    }
+
+    /// Makes everything durable and notes that, so that the next start need not check it.
+    pub(crate) fn checkpoint(&self) -> Result<(), LogError> {
+        let _one_at_a_time = self.checkpointing.lock();
+        let (checkpoint, index) = {
+            let mut writer = self.writer.lock();
+            let shared = self.shared.read();
+            let index = shared.active.index.clone();
+            writer.unchecked_bytes = 0;
+            let checkpoint = Checkpoint {
+                log_start: shared.log_start,
+                segment: index.base_offset(),
+                summary: *index.summary(),
+                producers: writer.producers.clone(),
+            };
+            (checkpoint, index)
+        };
+        // If the segment is closed meanwhile, closing it has made it durable.
+        self.sync()?;
+        if checkpoint.summary.bytes > 0 {
+            let _one_at_a_time = self.index_file.lock();
+            if self.shared.read().active.index.base_offset() == checkpoint.segment {
+                let path = segment::index_path(&self.dir, checkpoint.segment);
+                segment::write_index(&*self.disk, &self.dir, &index).map_err(|source| LogError::Io {
+                    action: "write",
+                    path,
+                    source,
+                })?;
+            }
+        }
+        let path = self.dir.join(checkpoint::FILE);
+        replace(&*self.disk, &path, &checkpoint.encode()).map_err(|source| LogError::Io {
+            action: "write",
+            path,
+            source,
+        })
+    }
+
+    /// Closes the active segment, all of it durable, and begins a new one.
+    pub(crate) fn roll(&self, writer: &mut Writer) -> Result<(), RollError> {
+        let (file, path, index) = {
+            let shared = self.shared.read();
+            (Arc::clone(&shared.active.file), shared.active.path.clone(), shared.active.index.clone())
+        };
+        let summary = *index.summary();
+        let failed = |source| RollError::Io { path: path.clone(), source };
+        self.disk.truncate(&file, summary.bytes).map_err(failed)?;
+        writer.reserved_bytes = summary.bytes;
+        self.sync()?;
+        let _index_is_ours = self.index_file.lock();
+        segment::write_index(&*self.disk, &self.dir, &index).map_err(failed)?;
+        let (new_path, new_file) = segment::create(&*self.disk, &self.dir, summary.next_offset).map_err(failed)?;
+        let mut shared = self.shared.write();
+        shared.sealed.push_back(Arc::new(Sealed { base_offset: index.base_offset(), path, summary }));
+        shared.active = Active {
+            path: new_path,
+            file: Arc::new(new_file),
+            index: Index::new(summary.next_offset, self.options.index_interval_bytes),
+            durable_bytes: 0,
+        };
+        writer.reserved_bytes = 0;
+        writer.begun_ms = None;
+        // The closed segment need not be checked again.
+        writer.unchecked_bytes = writer.unchecked_bytes.max(CHECKPOINT_BYTES);
+        Ok(())
+    }
+
+    /// Before the last reference goes, for a clean end.
+    pub(crate) fn close(&self) -> Result<(), LogError> {
+        {
+            let mut writer = self.writer.lock();
+            self.check_poison()?;
+            let (file, bytes) = {
+                let shared = self.shared.read();
+                (Arc::clone(&shared.active.file), shared.active.index.summary().bytes)
+            };
+            let path = self.dir.clone();
+            self.disk.truncate(&file, bytes).map_err(|source| LogError::Io { action: "close", path, source })?;
+            writer.reserved_bytes = bytes;
+        }
+        self.checkpoint()
+    }
+
+    /// Counts an append as begun until the guard is dropped.
+    pub(crate) fn begin_append(&self) -> AppendingGuard<'_> {
+        self.appending.fetch_add(1, Ordering::Relaxed);
+        AppendingGuard(&self.appending)
+    }
+}
+
+pub(crate) struct AppendingGuard<'a>(&'a AtomicUsize);
+
+impl Drop for AppendingGuard<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why a new segment could not be begun. The old one goes on.
+#[derive(Debug)]
+pub(crate) enum RollError {
+    Io { path: PathBuf, source: io::Error },
+    Poisoned(Poisoned),
+}
+
+impl From<Poisoned> for RollError {
+    fn from(poisoned: Poisoned) -> Self {
+        Self::Poisoned(poisoned)
+    }
+}
+
+impl From<RollError> for LogError {
+    fn from(error: RollError) -> Self {
+        match error {
+            RollError::Io { path, source } => Self::Io { action: "begin a segment after", path, source },
+            RollError::Poisoned(poisoned) => Self::Poisoned(poisoned),
+        }
     }
 }

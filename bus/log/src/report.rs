@@ -29,6 +29,17 @@ impl RecoveryReport {
     pub fn is_clean(&self) -> bool {
         self.torn.is_empty() && self.quarantined.is_empty() && self.failed.is_empty()
     }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.partitions += other.partitions;
+        self.bytes_scanned += other.bytes_scanned;
+        self.bytes_cut += other.bytes_cut;
+        self.torn.extend(other.torn);
+        self.quarantined.extend(other.quarantined);
+        self.indexes_rebuilt += other.indexes_rebuilt;
+        self.checkpoints_lost += other.checkpoints_lost;
+        self.failed.extend(other.failed);
+    }
 }
 
 /// A write that a crash cut short; it was never acknowledged.

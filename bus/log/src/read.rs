@@ -1,0 +1,275 @@
+//! Read: whole, checked batches from one segment, never past the durable offset. A closed segment that turns
+//! out to be damaged is cut into its intact pieces on the spot, so that readers can go on behind the damage.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::batch::{self, BatchHeader};
+use crate::error::{LogError, ReadError};
+use crate::index::{self, Hint, Wanted};
+use crate::partition::{Partition, Shared};
+use crate::scan::{Step, Walk};
+use crate::segment::{self, Checked, Sealed, check_sealed};
+
+/// One read fills no more memory than this, unless a single batch is larger.
+const READ_BYTES_MAX: usize = 64 << 20;
+/// Each try after the first has waited for retention or for damage to be taken out.
+const TRIES_MAX: usize = 4;
+
+/// Whole batches, ready for a fetch response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadSlice {
+    /// The batches back to back; empty when there is nothing (yet) at the asked offset.
+    pub bytes: Bytes,
+    /// Base offset of the first batch (at most the offset asked for, unless offsets are missing).
+    pub base_offset: i64,
+    /// Where to read on.
+    pub next_offset: i64,
+}
+
+/// A segment to look into.
+pub(crate) struct Source {
+    pub(crate) base: i64,
+    path: PathBuf,
+    /// The active segment's file; a closed one is opened when it is needed.
+    file: Option<Arc<File>>,
+    /// How far it may be read.
+    pub(crate) end: u64,
+    hint: Option<Hint>,
+}
+
+impl Source {
+    fn closed(segment: &Sealed) -> Self {
+        let path = segment.path.clone();
+        Self { base: segment.base_offset, path, file: None, end: segment.summary.bytes, hint: None }
+    }
+
+    fn active(shared: &Shared, wanted: Wanted) -> Self {
+        let active = &shared.active;
+        let hint = match wanted {
+            Wanted::Offset(offset) => active.index.by_offset(offset),
+            Wanted::Time(time_ms) => active.index.by_time(time_ms),
+        };
+        Self {
+            base: active.index.base_offset(),
+            path: active.path.clone(),
+            file: Some(Arc::clone(&active.file)),
+            end: active.durable_bytes,
+            hint: Some(hint),
+        }
+    }
+
+    /// The file, and where to begin looking in it.
+    pub(crate) fn open(&self, partition: &Partition, wanted: Wanted) -> Result<(Arc<File>, Hint), Miss> {
+        let file = match &self.file {
+            Some(file) => Arc::clone(file),
+            None => Arc::new(File::open(&self.path).map_err(|source| self.miss(source))?),
+        };
+        let start = Hint { position: 0, offset: Some(self.base) };
+        let hint = self.hint.unwrap_or_else(|| {
+            // A lost index only costs time: the segment is then searched from its start.
+            index::search_file(&segment::index_path(&partition.dir, self.base), self.base, wanted).unwrap_or(start)
+        });
+        Ok((file, if hint.offset.is_some() { hint } else { start }))
+    }
+
+    pub(crate) fn miss(&self, source: io::Error) -> Miss {
+        if source.kind() == io::ErrorKind::NotFound {
+            return Miss::Gone;
+        }
+        Miss::Failed(ReadError::Io { path: self.path.clone(), source })
+    }
+
+    pub(crate) fn corrupt(&self, position: u64) -> Miss {
+        Miss::Corrupt { base: self.base, error: ReadError::Corrupt { path: self.path.clone(), position } }
+    }
+}
+
+/// Why a try to read gave nothing.
+pub(crate) enum Miss {
+    /// Retention removed the segment meanwhile.
+    Gone,
+    /// The segment with that base is damaged.
+    Corrupt {
+        base: i64,
+        error: ReadError,
+    },
+    Failed(ReadError),
+}
+
+impl Partition {
+    /// Reads whole batches from `from` on: at most `max_bytes` of them (with `min_one` the first one even if
+    /// it is larger), none that reaches `until` (exclusive) or past the durable offset. The first batch may
+    /// start before `from`. Reads from one segment, so less than there is may come. Blocks on disk reads.
+    ///
+    /// # Errors
+    /// When `from` is outside the log, or the bytes can't be read.
+    pub fn read(&self, from: i64, max_bytes: usize, until: i64, min_one: bool) -> Result<ReadSlice, ReadError> {
+        self.retrying(|| self.try_read(from, max_bytes, until, min_one))
+    }
+
+    /// Tries again after what another try can find cured.
+    pub(crate) fn retrying<T>(&self, mut attempt: impl FnMut() -> Result<T, Miss>) -> Result<T, ReadError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match attempt() {
+                Ok(answer) => return Ok(answer),
+                Err(Miss::Failed(error)) => return Err(error),
+                Err(Miss::Gone) if tries < TRIES_MAX => {}
+                Err(Miss::Gone) => {
+                    let source = io::Error::from(io::ErrorKind::NotFound);
+                    return Err(ReadError::Io { path: self.dir.clone(), source });
+                }
+                Err(Miss::Corrupt { base, error }) => {
+                    let healed = tries < TRIES_MAX
+                        && self.heal(base).unwrap_or_else(|cause| {
+                            tracing::error!(partition = %self.name, error = %cause, "can't take damage out of the log");
+                            false
+                        });
+                    if !healed {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn try_read(&self, from: i64, max_bytes: usize, until: i64, min_one: bool) -> Result<ReadSlice, Miss> {
+        let nothing = ReadSlice { bytes: Bytes::new(), base_offset: from, next_offset: from };
+        let until = until.min(self.durable_end());
+        let source = {
+            let shared = self.shared.read();
+            let (log_start, log_end) = (shared.log_start, shared.log_end());
+            if from < log_start || from > log_end {
+                return Err(Miss::Failed(ReadError::OutOfRange { offset: from, log_start, log_end }));
+            }
+            if from >= until {
+                return Ok(nothing);
+            }
+            // The first that ends after `from`: where offsets are missing it begins after it.
+            let at = shared.sealed.partition_point(|segment| segment.summary.next_offset <= from);
+            shared
+                .sealed
+                .get(at)
+                .map_or_else(|| Source::active(&shared, Wanted::Offset(from)), |segment| Source::closed(segment))
+        };
+        let (file, hint) = source.open(self, Wanted::Offset(from))?;
+        let mut walk = Walk::new(&file, hint.position, source.end, hint.offset);
+        let (position, first) = loop {
+            match walk.step().map_err(|error| source.miss(error))? {
+                Step::Batch { position, header } if header.last_offset() >= from => break (position, header),
+                Step::Batch { .. } => {}
+                // The segment ends before the offset that it was known to have.
+                Step::End => return Err(source.corrupt(source.end)),
+                Step::Corrupt { position } => return Err(source.corrupt(position)),
+            }
+        };
+        if first.last_offset() >= until || (first.size() > max_bytes && !min_one) {
+            return Ok(nothing);
+        }
+        let there = usize::try_from(source.end - position).unwrap_or(usize::MAX);
+        let wanted = max_bytes.min(READ_BYTES_MAX).max(first.size()).min(there);
+        let mut bytes = Vec::with_capacity(wanted);
+        fill(&file, position, &mut bytes).map_err(|error| source.miss(error))?;
+        bytes.truncate(wanted);
+        let (whole, next_offset) = whole_batches(&bytes, first.base_offset, until);
+        if whole == 0 {
+            return Err(source.corrupt(position));
+        }
+        bytes.truncate(whole);
+        Ok(ReadSlice { bytes: bytes.into(), base_offset: first.base_offset, next_offset })
+    }
+
+    /// Takes the damage out of a segment, closing it first if it is the active one. Says whether a new try is worth it.
+    fn heal(&self, base: i64) -> Result<bool, LogError> {
+        let mut writer = self.writer.lock();
+        if self.shared.read().active.index.base_offset() == base {
+            self.roll(&mut writer)?;
+        }
+        let known = self.shared.read().sealed.iter().find(|segment| segment.base_offset == base).cloned();
+        // Another reader may have been faster.
+        let Some(known) = known else { return Ok(true) };
+        let interval_bytes = self.options.index_interval_bytes;
+        let limit = known.summary.next_offset;
+        let mut pieces = Vec::new();
+        match check_sealed(&*self.disk, &self.dir, base, interval_bytes, |_| {})? {
+            Checked::Intact { sealed, .. } => pieces.push(Arc::new(sealed)),
+            Checked::Damaged(quarantined) => {
+                for found in quarantined {
+                    tracing::error!(
+                        partition = %self.name, from_offset = found.from_offset, to_offset = found.to_offset,
+                        bytes = found.bytes, kept_as = %found.kept_as.display(),
+                        "damaged records were taken out of the log"
+                    );
+                }
+                for piece in segment::list(&self.dir)?.into_iter().filter(|piece| (base..limit).contains(piece)) {
+                    if let Checked::Intact { sealed, .. } =
+                        check_sealed(&*self.disk, &self.dir, piece, interval_bytes, |_| {})?
+                    {
+                        pieces.push(Arc::new(sealed));
+                    }
+                }
+            }
+        }
+        let mut shared = self.shared.write();
+        if let Some(at) = shared.sealed.iter().position(|segment| segment.base_offset == base) {
+            drop(shared.sealed.remove(at));
+            for piece in pieces.into_iter().rev() {
+                shared.sealed.insert(at, piece);
+            }
+        }
+        drop(shared);
+        drop(writer);
+        Ok(true)
+    }
+}
+
+/// Fills the vector's capacity from the file.
+fn fill(file: &File, position: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+    while bytes.len() < bytes.capacity() {
+        let at = position + bytes.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(bytes), at) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// How many of the bytes are whole, intact batches that follow each other and stay below `until`,
+/// and the offset after them.
+fn whole_batches(bytes: &[u8], base_offset: i64, until: i64) -> (usize, i64) {
+    let (mut end, mut next_offset) = (0, base_offset);
+    while let Some(rest) = bytes.get(end..)
+        && let Some(header) = BatchHeader::parse_stored(rest)
+        && let Some(whole) = rest.get(..header.size())
+        && header.base_offset == next_offset
+        && header.last_offset() < until
+        && batch::intact(&header, whole)
+    {
+        end += header.size();
+        next_offset = header.next_offset();
+    }
+    (end, next_offset)
+}
+
+impl Partition {
+    /// The segments in which the first batch as late as `time_ms` can be, in order, and where the log starts.
+    pub(crate) fn sources_for_time(&self, time_ms: i64) -> (Vec<Source>, i64) {
+        let shared = self.shared.read();
+        let late = |segment: &&Arc<Sealed>| segment.summary.max_time >= time_ms;
+        // What is late in the first may lie before the log's start; in any other segment the search ends.
+        let mut sources: Vec<Source> =
+            shared.sealed.iter().filter(late).take(2).map(|segment| Source::closed(segment)).collect();
+        if shared.active.index.summary().max_time >= time_ms {
+            sources.push(Source::active(&shared, Wanted::Time(time_ms)));
+        }
+        (sources, shared.log_start)
+    }
+}

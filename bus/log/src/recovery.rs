@@ -1,0 +1,284 @@
+//! Opening a partition's directory: trusts what the checkpoint covers, checks what lies past it, cuts a torn
+//! tail, takes damage out, and makes lost indexes anew. It gives up only on what the disk refuses to do,
+//! never on what it finds.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::checkpoint::{self, Checkpoint, Decoded};
+use crate::disk::Disk;
+use crate::error::LogError;
+use crate::index::{Index, NO_TIME, Summary, read_summary};
+use crate::meta::{self, Kind};
+use crate::producers::Producers;
+use crate::report::{RecoveryReport, Torn};
+use crate::scan::scan;
+use crate::segment::{self, Checked, Sealed, check_sealed, cut_out, index_path, log_path};
+
+/// Left by a partition whose fsync failed: the page cache may then claim to be on disk what is not.
+pub(crate) const SUSPECT_FILE: &str = "suspect";
+/// The suspect tail is written anew in pieces of this size.
+const REWRITE_BYTES: usize = 1 << 20;
+
+/// A partition as it was found, all of it durable.
+pub(crate) struct Recovered {
+    pub(crate) log_start: i64,
+    pub(crate) sealed: VecDeque<Arc<Sealed>>,
+    pub(crate) active_path: PathBuf,
+    pub(crate) active_file: File,
+    pub(crate) index: Index,
+    pub(crate) producers: Producers,
+    /// Whether a new checkpoint would spare the next start work.
+    pub(crate) checkpoint_due: bool,
+}
+
+/// Makes a new partition's files in `dir`, which must be there and empty.
+pub(crate) fn create(disk: &dyn Disk, dir: &Path) -> Result<(), LogError> {
+    meta::write(disk, dir, Kind::Partition)?;
+    let failed = |source| LogError::Io { action: "create a log in", path: dir.to_owned(), source };
+    segment::create(disk, dir, 0).map_err(failed)?;
+    let empty = Summary { next_offset: 0, bytes: 0, max_time: NO_TIME, max_time_offset: -1 };
+    let checkpoint = Checkpoint { log_start: 0, segment: 0, summary: empty, producers: Producers::default() };
+    crate::disk::replace(disk, &dir.join(checkpoint::FILE), &checkpoint.encode()).map_err(failed)
+}
+
+/// Recovers the partition in `dir`, adding to `report` what was found.
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    dir: &Path,
+    interval_bytes: u32,
+    now_ms: i64,
+    report: &mut RecoveryReport,
+) -> Result<Recovered, LogError> {
+    if !meta::check(dir, Kind::Partition)? {
+        meta::write(disk, dir, Kind::Partition)?;
+    }
+    let checkpoint = load_checkpoint(dir)?;
+    let mut recovery = Recovery { disk, dir, interval_bytes, now_ms, checkpoint, report, scanned: false };
+    if recovery.checkpoint.is_none() {
+        recovery.report.checkpoints_lost += 1;
+    }
+    // Each round that has to begin again has taken damage out of at least one segment for good.
+    loop {
+        if let Some(recovered) = recovery.attempt()? {
+            return Ok(recovered);
+        }
+    }
+}
+
+fn load_checkpoint(dir: &Path) -> Result<Option<Checkpoint>, LogError> {
+    let path = dir.join(checkpoint::FILE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(LogError::Io { action: "read", path, source }),
+    };
+    match Checkpoint::decode(&bytes) {
+        Decoded::Good(checkpoint) => Ok(Some(checkpoint)),
+        Decoded::Damaged => Ok(None),
+        Decoded::Newer(found) => Err(LogError::Version { path, found, known: checkpoint::VERSION }),
+    }
+}
+
+struct Recovery<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    interval_bytes: u32,
+    now_ms: i64,
+    checkpoint: Option<Checkpoint>,
+    report: &'a mut RecoveryReport,
+    scanned: bool,
+}
+
+impl Recovery<'_> {
+    /// Goes through the segments once; `None` when files were replaced and the list must be read again.
+    fn attempt(&mut self) -> Result<Option<Recovered>, LogError> {
+        let mut bases = segment::list(self.dir)?;
+        let mut producers = self.checkpoint.as_ref().map(|known| known.producers.clone()).unwrap_or_default();
+        let mut sealed = VecDeque::with_capacity(bases.len());
+        let last = bases.pop();
+        for (at, base) in bases.iter().enumerate() {
+            let limit = bases.get(at + 1).copied().or(last).unwrap_or(i64::MAX);
+            match self.closed_segment(*base, limit, &mut producers)? {
+                Some(segment) => sealed.push_back(Arc::new(segment)),
+                None => return Ok(None),
+            }
+        }
+        let Some((mut file, mut index)) = self.last_segment(last, &mut producers)? else { return Ok(None) };
+        let durable_before = self.checkpoint.as_ref().map_or(0, |known| known.summary.next_offset);
+        if index.summary().next_offset < durable_before {
+            // Files went missing. Their offsets must not be given to other records, readers would skip those.
+            tracing::error!(
+                dir = %self.dir.display(), found = index.summary().next_offset, expected = durable_before,
+                "durable records are missing from the log; it goes on after them"
+            );
+            self.seal(&file, &index, &mut sealed)?;
+            (file, index) = self.new_segment(durable_before)?;
+        }
+        let base = index.base_offset();
+        let first = sealed.front().map_or(base, |segment| segment.base_offset);
+        let log_start = self.checkpoint.as_ref().map_or(first, |known| known.log_start.max(first));
+        Ok(Some(Recovered {
+            log_start: log_start.min(index.summary().next_offset),
+            sealed,
+            active_path: log_path(self.dir, base),
+            active_file: file,
+            index,
+            producers,
+            checkpoint_due: self.scanned || self.checkpoint.is_none(),
+        }))
+    }
+
+    /// A segment before the last: complete and durable, and known by its index if the checkpoint covers it.
+    fn closed_segment(&mut self, base: i64, limit: i64, producers: &mut Producers) -> Result<Option<Sealed>, LogError> {
+        let path = log_path(self.dir, base);
+        let summary = read_summary(&index_path(self.dir, base), base);
+        let covered = self.checkpoint.as_ref().is_some_and(|known| base < known.segment);
+        if let (true, Some(summary)) = (covered, summary) {
+            let length = fs::metadata(&path).map_err(|source| self.failed("look at", &path, source))?.len();
+            if length == summary.bytes && summary.next_offset <= limit {
+                return Ok(Some(Sealed { base_offset: base, path, summary }));
+            }
+        }
+        self.report.indexes_rebuilt += usize::from(summary.is_none());
+        self.scanned = true;
+        let replay_from = self.replay_from();
+        let checked = check_sealed(self.disk, self.dir, base, self.interval_bytes, |header| {
+            if header.base_offset >= replay_from {
+                producers.wrote(header, self.now_ms);
+            }
+        })?;
+        match checked {
+            Checked::Intact { sealed, bytes } => {
+                self.report.bytes_scanned += bytes;
+                Ok(Some(sealed))
+            }
+            Checked::Damaged(quarantined) => {
+                self.report.quarantined.extend(quarantined);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The segment that was written when the store was last open.
+    fn last_segment(
+        &mut self,
+        base: Option<i64>,
+        producers: &mut Producers,
+    ) -> Result<Option<(File, Index)>, LogError> {
+        let Some(base) = base else {
+            let next = self.checkpoint.as_ref().map_or(0, |known| known.summary.next_offset);
+            return self.new_segment(next).map(Some);
+        };
+        let path = log_path(self.dir, base);
+        let file = segment::open(&path)?;
+        let length = file.metadata().map_err(|source| self.failed("look at", &path, source))?.len();
+        let mut index = self.known_index(base, length).unwrap_or_else(|| Index::new(base, self.interval_bytes));
+        let from = index.summary().bytes;
+        if from == length && !self.dir.join(SUSPECT_FILE).exists() {
+            return Ok(Some((file, index)));
+        }
+        self.scanned = true;
+        let replay_from = self.replay_from();
+        let found = scan(&file, &mut index, true, |header| {
+            if header.base_offset >= replay_from {
+                producers.wrote(header, self.now_ms);
+            }
+        })
+        .map_err(|source| self.failed("check", &path, source))?;
+        self.report.bytes_scanned += found.bytes;
+        if !found.damage.is_empty() {
+            let quarantined = cut_out(self.disk, self.dir, base, &found.damage, found.end)?;
+            self.report.quarantined.extend(quarantined);
+            return Ok(None);
+        }
+        if found.torn_bytes > 0 {
+            self.report.bytes_cut += found.torn_bytes;
+            let log_end = index.summary().next_offset;
+            self.report.torn.push(Torn {
+                segment: path.clone(),
+                position: found.end,
+                bytes: found.torn_bytes,
+                log_end,
+            });
+        }
+        self.settle(&file, from, found.end).map_err(|source| self.failed("make durable", &path, source))?;
+        Ok(Some((file, index)))
+    }
+
+    /// The checkpoint's word on the last segment, if its index file is there to go with it.
+    fn known_index(&mut self, base: i64, length: u64) -> Option<Index> {
+        let summary = self.checkpoint.as_ref().filter(|known| known.segment == base)?.summary;
+        if summary.bytes > length {
+            return None;
+        }
+        if summary.bytes == 0 {
+            return Some(Index::new(base, self.interval_bytes));
+        }
+        let bytes = fs::read(index_path(self.dir, base)).ok();
+        let index = bytes.and_then(|bytes| Index::decode(&bytes, base, self.interval_bytes));
+        let Some(mut index) = index.filter(|index| index.summary().bytes >= summary.bytes) else {
+            self.report.indexes_rebuilt += 1;
+            return None;
+        };
+        index.rewind(summary);
+        Some(index)
+    }
+
+    /// Cuts the file where its batches end, and makes durable what only the page cache may hold: it was
+    /// readable before a crash of the process only if it was durable, and is about to be shown.
+    fn settle(&self, file: &File, from: u64, end: u64) -> io::Result<()> {
+        self.disk.truncate(file, end)?;
+        let suspect = self.dir.join(SUSPECT_FILE);
+        if suspect.exists() {
+            let mut buffer = vec![0; REWRITE_BYTES];
+            let mut position = from;
+            while position < end {
+                let bytes = (REWRITE_BYTES as u64).min(end - position) as usize;
+                let chunk = buffer.get_mut(..bytes).unwrap_or_default();
+                file.read_exact_at(chunk, position)?;
+                self.disk.write_all_at(file, chunk, position)?;
+                position += bytes as u64;
+            }
+        }
+        self.disk.sync(file)?;
+        match fs::remove_file(&suspect) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn seal(&self, file: &File, index: &Index, sealed: &mut VecDeque<Arc<Sealed>>) -> Result<(), LogError> {
+        let base_offset = index.base_offset();
+        if index.summary().bytes == 0 {
+            return segment::remove(self.dir, base_offset);
+        }
+        let path = log_path(self.dir, base_offset);
+        self.disk
+            .sync(file)
+            .and_then(|()| segment::write_index(self.disk, self.dir, index))
+            .map_err(|source| self.failed("close", &path, source))?;
+        sealed.push_back(Arc::new(Sealed { base_offset, path, summary: *index.summary() }));
+        Ok(())
+    }
+
+    fn new_segment(&mut self, base: i64) -> Result<(File, Index), LogError> {
+        self.scanned = true;
+        let created = segment::create(self.disk, self.dir, base);
+        let (_, file) = created.map_err(|source| self.failed("create", &log_path(self.dir, base), source))?;
+        Ok((file, Index::new(base, self.interval_bytes)))
+    }
+
+    /// The checkpoint's producers know everything before this offset.
+    fn replay_from(&self) -> i64 {
+        self.checkpoint.as_ref().map_or(0, |known| known.summary.next_offset)
+    }
+
+    fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> LogError {
+        LogError::Io { action, path: path.to_owned(), source }
+    }
+}
