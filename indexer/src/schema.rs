@@ -33,7 +33,7 @@ pub(crate) struct Fields {
     pub(crate) time: Field,
     /// Where the record lay on the bus: `partition << 48 | offset`. Fast, unique in the store.
     pub(crate) seq: Field,
-    /// The id that a client chose; documents without one are known by their `seq`.
+    /// The id that a client chose; documents without one are known by their `seq`. Fast, so that hits can tell it.
     pub(crate) id: Field,
     /// The event's text: words with positions.
     pub(crate) message: Field,
@@ -67,7 +67,10 @@ pub(crate) fn schema() -> &'static (Schema, Fields) {
                 DateOptions::default().set_fast().set_precision(DateTimePrecision::Nanoseconds),
             ),
             seq: builder.add_u64_field("seq", FAST),
-            id: builder.add_text_field("id", TextOptions::default().set_indexing_options(raw.clone())),
+            id: builder.add_text_field(
+                "id",
+                TextOptions::default().set_indexing_options(raw.clone()).set_fast(Some(RAW_TOKENIZER)),
+            ),
             message: builder.add_text_field("message", TextOptions::default().set_indexing_options(words.clone())),
             keyword: builder.add_json_field(
                 "keyword",
