@@ -314,7 +314,7 @@ mod tests {
             "_exists_:http",
             "_exists_:tags",
             "@timestamp:[2026-01-02 TO 2026-01-02]",
-            "@timestamp:>2026-01-02T03:04:05Z",
+            "@timestamp:>2026-01-02T03:04:04Z",
             "NOT log.level:info",
             "http.*:502",
             "*:*",
