@@ -9,8 +9,10 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
+use crate::Shutdown;
 use crate::stage::StatusBoard;
 
 /// The program's own log.
@@ -105,4 +107,18 @@ pub fn admin_routes(boards: Vec<Arc<StatusBoard>>, metrics: Metrics) -> Router {
         std::future::ready((text, metrics.render()).into_response())
     };
     Router::new().route("/healthz", get(health)).route("/metrics", get(exposition))
+}
+
+/// Serves [`admin_routes`] until asked to stop: for stages that have no HTTP listener of their own.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_admin(
+    listener: TcpListener,
+    boards: Vec<Arc<StatusBoard>>,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> std::io::Result<()> {
+    let routes = admin_routes(boards, metrics);
+    axum::serve(listener, routes).with_graceful_shutdown(async move { shutdown.wait().await }).await
 }
