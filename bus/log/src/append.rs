@@ -9,8 +9,9 @@ use crate::commit::Urgency;
 use crate::disk::is_full;
 use crate::error::AppendError;
 use crate::options::Stamp;
-use crate::partition::{Partition, RollError, Writer};
+use crate::partition::{Partition, Writer};
 use crate::producers::Verdict;
+use crate::settle::RollError;
 
 /// The first reservation of a segment; each next one doubles, so that a small log holds little for nothing.
 const RESERVE_BYTES_MIN: u64 = 256 << 10;
@@ -67,7 +68,7 @@ impl Partition {
             writer.producers.wrote(header, now_ms);
         }
         writer.begun_ms.get_or_insert(now_ms);
-        self.note_appended(&mut writer, batches.len() as u64);
+        writer.unchecked_bytes += batches.len() as u64;
         let unsynced_bytes = {
             let mut shared = self.shared.write();
             let active = &mut shared.active;

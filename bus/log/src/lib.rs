@@ -18,6 +18,7 @@ mod recovery;
 mod report;
 mod scan;
 mod segment;
+mod settle;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! One partition: its state, its durability, its checkpoint. The verbs live beside it: append, read,
-//! lookup by time, trim. Locks are taken in the order checkpoint, writer, shared; no disk is touched
+//! One partition: its state and its durability. The verbs live beside it: append, read, lookup by time,
+//! trim, settle. Locks are taken in the order checkpoint, writer, shared; no disk is touched
 //! under `shared`, so readers never wait for a write.
 
 use std::collections::VecDeque;
@@ -12,19 +12,14 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::checkpoint::{self, Checkpoint};
 use crate::commit::{Committer, Place, Urgency};
-use crate::disk::{Disk, replace};
-use crate::error::{LogError, Poisoned};
+use crate::disk::Disk;
+use crate::error::Poisoned;
 use crate::index::{Index, NO_TIME};
 use crate::options::LogOptions;
 use crate::producers::Producers;
 use crate::recovery::{Recovered, SUSPECT_FILE};
-use crate::segment::{self, Sealed};
-
-/// A checkpoint is due after so many bytes: about what is checked within a tenth of a second at a restart,
-/// while a checkpoint costs a few milliseconds.
-const CHECKPOINT_BYTES: u64 = 32 << 20;
+use crate::segment::Sealed;
 
 /// The log of one partition. All methods may be called from any thread; those that touch the disk block
 /// (an append writes to the page cache, and syncs only when a segment is full).
@@ -39,11 +34,11 @@ pub struct Partition {
     /// Where the committer stands with this partition.
     pub(crate) place: Place,
     me: Weak<Self>,
-    checkpointing: Mutex<()>,
+    pub(crate) checkpointing: Mutex<()>,
     /// One sync at a time: of two, the second could be told success after the first was told the error.
     syncing: Mutex<()>,
     /// Keeps a checkpoint from putting an older index in place of a closed segment's.
-    index_file: Mutex<()>,
+    pub(crate) index_file: Mutex<()>,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) shared: RwLock<Shared>,
     durable: Arc<Durable>,
@@ -59,7 +54,7 @@ pub(crate) struct Writer {
     /// When the active segment got its first batch, if that is known.
     pub(crate) begun_ms: Option<i64>,
     /// Bytes since the last checkpoint.
-    unchecked_bytes: u64,
+    pub(crate) unchecked_bytes: u64,
 }
 
 /// What readers see.
@@ -144,7 +139,8 @@ impl Partition {
     }
 
     /// Resolves once everything below `end_offset` is durable, and asks the committer to see to it now.
-    /// The future may be dropped at any time, and borrows nothing.
+    /// The future may be dropped at any time, and borrows nothing. An offset past the log's end is waited for
+    /// until somebody appends it.
     pub fn wait_durable(&self, end_offset: i64) -> impl Future<Output = Result<(), Poisoned>> + Send + 'static {
         let durable = Arc::clone(&self.durable);
         let mut changes = durable.end.subscribe();
@@ -274,103 +270,6 @@ impl Partition {
         Ok(())
     }
 
-    pub(crate) fn note_appended(&self, writer: &mut Writer, bytes: u64) {
-        writer.unchecked_bytes += bytes;
-    }
-
-    /// Writes a checkpoint if enough was appended since the last, and nobody else is at it.
-    pub(crate) fn checkpoint_if_due(&self) {
-        if self.writer.lock().unchecked_bytes < CHECKPOINT_BYTES || self.checkpointing.is_locked() {
-            return;
-        }
-        if let Err(error) = self.checkpoint() {
-            // Nothing is lost, the next start has more to check.
-            tracing::warn!(partition = %self.name, %error, "can't write a checkpoint");
-        }
-    }
-
-    /// Makes everything durable and notes that, so that the next start need not check it.
-    pub(crate) fn checkpoint(&self) -> Result<(), LogError> {
-        let _one_at_a_time = self.checkpointing.lock();
-        let (checkpoint, index) = {
-            let mut writer = self.writer.lock();
-            let shared = self.shared.read();
-            let index = shared.active.index.clone();
-            writer.unchecked_bytes = 0;
-            let checkpoint = Checkpoint {
-                log_start: shared.log_start,
-                segment: index.base_offset(),
-                summary: *index.summary(),
-                producers: writer.producers.clone(),
-            };
-            (checkpoint, index)
-        };
-        // If the segment is closed meanwhile, closing it has made it durable.
-        self.sync()?;
-        if checkpoint.summary.bytes > 0 {
-            let _one_at_a_time = self.index_file.lock();
-            if self.shared.read().active.index.base_offset() == checkpoint.segment {
-                let path = segment::index_path(&self.dir, checkpoint.segment);
-                segment::write_index(&*self.disk, &self.dir, &index).map_err(|source| LogError::Io {
-                    action: "write",
-                    path,
-                    source,
-                })?;
-            }
-        }
-        let path = self.dir.join(checkpoint::FILE);
-        replace(&*self.disk, &path, &checkpoint.encode()).map_err(|source| LogError::Io {
-            action: "write",
-            path,
-            source,
-        })
-    }
-
-    /// Closes the active segment, all of it durable, and begins a new one.
-    pub(crate) fn roll(&self, writer: &mut Writer) -> Result<(), RollError> {
-        let (file, path, index) = {
-            let shared = self.shared.read();
-            (Arc::clone(&shared.active.file), shared.active.path.clone(), shared.active.index.clone())
-        };
-        let summary = *index.summary();
-        let failed = |source| RollError::Io { path: path.clone(), source };
-        self.disk.truncate(&file, summary.bytes).map_err(failed)?;
-        writer.reserved_bytes = summary.bytes;
-        self.sync()?;
-        let _index_is_ours = self.index_file.lock();
-        segment::write_index(&*self.disk, &self.dir, &index).map_err(failed)?;
-        let (new_path, new_file) = segment::create(&*self.disk, &self.dir, summary.next_offset).map_err(failed)?;
-        let mut shared = self.shared.write();
-        shared.sealed.push_back(Arc::new(Sealed { base_offset: index.base_offset(), path, summary }));
-        shared.active = Active {
-            path: new_path,
-            file: Arc::new(new_file),
-            index: Index::new(summary.next_offset, self.options.index_interval_bytes),
-            durable_bytes: 0,
-        };
-        writer.reserved_bytes = 0;
-        writer.begun_ms = None;
-        // The closed segment need not be checked again.
-        writer.unchecked_bytes = writer.unchecked_bytes.max(CHECKPOINT_BYTES);
-        Ok(())
-    }
-
-    /// Before the last reference goes, for a clean end.
-    pub(crate) fn close(&self) -> Result<(), LogError> {
-        {
-            let mut writer = self.writer.lock();
-            self.check_poison()?;
-            let (file, bytes) = {
-                let shared = self.shared.read();
-                (Arc::clone(&shared.active.file), shared.active.index.summary().bytes)
-            };
-            let path = self.dir.clone();
-            self.disk.truncate(&file, bytes).map_err(|source| LogError::Io { action: "close", path, source })?;
-            writer.reserved_bytes = bytes;
-        }
-        self.checkpoint()
-    }
-
     /// Counts an append as begun until the guard is dropped.
     pub(crate) fn begin_append(&self) -> AppendingGuard<'_> {
         self.appending.fetch_add(1, Ordering::Relaxed);
@@ -383,27 +282,5 @@ pub(crate) struct AppendingGuard<'a>(&'a AtomicUsize);
 impl Drop for AppendingGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Why a new segment could not be begun. The old one goes on.
-#[derive(Debug)]
-pub(crate) enum RollError {
-    Io { path: PathBuf, source: io::Error },
-    Poisoned(Poisoned),
-}
-
-impl From<Poisoned> for RollError {
-    fn from(poisoned: Poisoned) -> Self {
-        Self::Poisoned(poisoned)
-    }
-}
-
-impl From<RollError> for LogError {
-    fn from(error: RollError) -> Self {
-        match error {
-            RollError::Io { path, source } => Self::Io { action: "begin a segment after", path, source },
-            RollError::Poisoned(poisoned) => Self::Poisoned(poisoned),
-        }
     }
 }

@@ -158,6 +158,10 @@ impl Partition {
                 .get(at)
                 .map_or_else(|| Source::active(&shared, Wanted::Offset(from)), |segment| Source::closed(segment))
         };
+        if source.end == 0 {
+            // All from here on was damaged and taken out; what comes next begins at the segment's base.
+            return Ok(nothing);
+        }
         let (file, hint) = source.open(self, Wanted::Offset(from))?;
         let mut walk = Walk::new(&file, hint.position, source.end, hint.offset);
         let (position, first) = loop {
@@ -198,7 +202,15 @@ impl Partition {
         let limit = known.summary.next_offset;
         let mut pieces = Vec::new();
         match check_sealed(&*self.disk, &self.dir, base, interval_bytes, |_| {})? {
-            Checked::Intact { sealed, .. } => pieces.push(Arc::new(sealed)),
+            Checked::Intact { sealed, .. } => {
+                if sealed.summary.next_offset < limit {
+                    tracing::error!(
+                        partition = %self.name, from_offset = sealed.summary.next_offset, to_offset = limit,
+                        "records are missing from the log: their part of the file is empty"
+                    );
+                }
+                pieces.push(Arc::new(sealed));
+            }
             Checked::Damaged(quarantined) => {
                 for found in quarantined {
                     tracing::error!(
@@ -263,7 +275,9 @@ impl Partition {
     /// The segments in which the first batch as late as `time_ms` can be, in order, and where the log starts.
     pub(crate) fn sources_for_time(&self, time_ms: i64) -> (Vec<Source>, i64) {
         let shared = self.shared.read();
-        let late = |segment: &&Arc<Sealed>| segment.summary.max_time >= time_ms;
+        let late = |segment: &&Arc<Sealed>| {
+            segment.summary.max_time >= time_ms && segment.summary.next_offset > shared.log_start
+        };
         // What is late in the first may lie before the log's start; in any other segment the search ends.
         let mut sources: Vec<Source> =
             shared.sealed.iter().filter(late).take(2).map(|segment| Source::closed(segment)).collect();

@@ -155,6 +155,12 @@ impl Recovery<'_> {
         match checked {
             Checked::Intact { sealed, bytes } => {
                 self.report.bytes_scanned += bytes;
+                if let Some(lost) = summary.filter(|known| known.next_offset > sealed.summary.next_offset) {
+                    tracing::error!(
+                        segment = %sealed.path.display(), found = sealed.summary.next_offset, expected = lost.next_offset,
+                        "records are missing from the log: their part of the file is empty"
+                    );
+                }
                 Ok(Some(sealed))
             }
             Checked::Damaged(quarantined) => {

@@ -2,6 +2,7 @@
 
 mod faults;
 mod idempotence;
+mod power;
 mod recovery;
 mod retention;
 mod roundtrip;

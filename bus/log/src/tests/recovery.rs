@@ -105,6 +105,24 @@ fn damage_met_while_reading_is_taken_out_at_once() {
 }
 
 #[test]
+fn a_reader_of_an_emptied_end_waits_for_what_comes_next() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, _) = LogStore::open(root.path(), LogOptions::default()).unwrap();
+    let partition = store.create("t", 0).unwrap();
+    keep(&partition, Sample { records: 5, ..Default::default() });
+    let log = segments(&partition_dir(root.path()), "log").remove(0);
+    let length = fs::metadata(&log).unwrap().len() as usize;
+    for bytes in [vec![0; length], vec![9; length]] {
+        fs::write(segments(&partition_dir(root.path()), "log").pop().unwrap(), bytes).unwrap();
+        let from = partition.log_end() - 5;
+        assert_eq!(offsets(&partition), Vec::<i64>::new());
+        assert!(partition.read(from, 100, i64::MAX, true).unwrap().bytes.is_empty());
+        let next = keep(&partition, Sample { records: 5, ..Default::default() });
+        assert_eq!(partition.read(from, 100, i64::MAX, true).unwrap().base_offset, next.base_offset);
+    }
+}
+
+#[test]
 fn lost_and_damaged_indexes_are_made_anew() {
     let root = tempfile::tempdir().unwrap();
     let (store, _) = open(root.path());

@@ -78,6 +78,8 @@ fn deleted_records_stay_deleted() {
     assert_eq!(offsets(&partition), (33..60).collect::<Vec<_>>());
     partition.delete_before(60).unwrap();
     assert_eq!((partition.log_start(), partition.size_bytes()), (60, 0));
+    partition.delete_before(60).unwrap();
+    partition.retain(i64::MAX, &Retention { max_age: Some(DAY), max_bytes: Some(0) }).unwrap();
     drop((partition, store));
     let (store, _) = open(root.path());
     assert_eq!(keep(&store.get("t", 0).unwrap(), Sample::default()).base_offset, 60);
