@@ -1,1 +1,19 @@
-//! placeholder
+//! The embedded broker: topics, consumer groups and idempotent producers over the durable log, spoken to in
+//! Kafka's wire protocol. It moves batches of bytes and never looks into a record.
+
+mod broker;
+mod config;
+mod connection;
+mod epochs;
+mod groups;
+mod handlers;
+mod meters;
+mod producer_ids;
+mod retention;
+mod service;
+mod state_file;
+mod state_key;
+mod topics;
+
+pub use config::{Config, RetentionConfig};
+pub use service::{BuildError, RunError, Service};

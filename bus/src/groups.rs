@@ -1,0 +1,438 @@
+//! The coordinator: all groups with their members and committed offsets, kept on disk and expired in time.
+
+mod machine;
+mod member;
+mod messages;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use logmill_bus_protocol::ResponseError;
+use logmill_core::Shutdown;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, oneshot};
+
+use crate::state_file::{Entries, NotWritten, StateFile};
+use crate::state_key::{Change, StateKey};
+
+pub(crate) use machine::Phase;
+use machine::{Group, GroupEntry};
+pub(crate) use messages::{Join, Joined, JoinedMember, Sync, Synced, Who};
+
+/// Groups at a time; the protocol lets anybody make one by asking.
+const GROUPS_MAX: usize = 10_000;
+/// A commit's note, as Kafka's `offset.metadata.max.bytes`.
+const NOTE_BYTES_MAX: usize = 4096;
+/// Offsets of a group go when it had no members and no commit for so long, as Kafka's `offsets.retention.minutes`.
+const FORGET_AFTER: Duration = Duration::from_secs(7 * 86_400);
+
+/// How far a group has come in a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Committed {
+    pub(crate) offset: i64,
+    /// Epoch of the record before it, -1 when the client did not say.
+    pub(crate) leader_epoch: i32,
+    /// The client's note.
+    pub(crate) note: String,
+    /// When, in milliseconds since 1970.
+    pub(crate) at_ms: u64,
+}
+
+/// A topic by name and a partition of it.
+pub(crate) type Place = (String, i32);
+
+#[derive(Debug)]
+struct Entry {
+    group: Group,
+    offsets: BTreeMap<Place, Committed>,
+    /// When it was last seen to do anything, in milliseconds since 1970.
+    active_ms: u64,
+}
+
+impl Entry {
+    fn new() -> Self {
+        Self { group: Group::new(), offsets: BTreeMap::new(), active_ms: now_ms() }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.group.is_deserted() && self.offsets.is_empty()
+    }
+}
+
+/// A member as it is described to administrators.
+#[derive(Clone, Debug)]
+pub(crate) struct MemberInfo {
+    pub(crate) id: String,
+    pub(crate) instance_id: Option<String>,
+    pub(crate) client_id: String,
+    pub(crate) client_host: String,
+    pub(crate) metadata: bytes::Bytes,
+    pub(crate) assignment: bytes::Bytes,
+}
+
+/// A group as it is described to administrators.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupInfo {
+    pub(crate) name: String,
+    pub(crate) state: &'static str,
+    pub(crate) protocol_type: String,
+    pub(crate) protocol: String,
+    pub(crate) members: Vec<MemberInfo>,
+}
+
+/// All groups.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    state: StateFile,
+    groups: Mutex<HashMap<String, Entry>>,
+    /// Something may be due earlier than the timer thinks.
+    sooner: Notify,
+}
+
+impl Groups {
+    /// The groups of the state file; members are alive for another session from now on.
+    pub(crate) fn restore(state: StateFile, entries: &Entries) -> Self {
+        let mut groups: HashMap<String, Entry> = HashMap::new();
+        let now = Instant::now();
+        for (key, value) in entries {
+            match key {
+                StateKey::Group(name) => match GroupEntry::deserialize(value) {
+                    Ok(entry) => {
+                        groups.entry(name.clone()).or_insert_with(Entry::new).group = Group::restore(entry, now);
+                    }
+                    Err(error) => tracing::warn!(group = name, %error, "the members of a group are not understood"),
+                },
+                StateKey::Offset(name, topic, partition) => match Committed::deserialize(value) {
+                    Ok(committed) => {
+                        let entry = groups.entry(name.clone()).or_insert_with(Entry::new);
+                        entry.offsets.insert((topic.clone(), *partition), committed);
+                    }
+                    Err(error) => tracing::warn!(group = name, topic, partition, %error, "an offset is not understood"),
+                },
+                StateKey::Cluster | StateKey::ProducerIds | StateKey::Topic(_) => {}
+            }
+        }
+        Self { state, groups: Mutex::new(groups), sooner: Notify::new() }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.groups.lock().len()
+    }
+
+    pub(crate) async fn join(&self, name: &str, join: Join) -> Joined {
+        let (sender, receiver) = oneshot::channel();
+        let member_id = join.member_id.clone();
+        let fresh = fresh_id(&join);
+        let work = |group: &mut Group, now| group.join(&join, fresh, now, sender);
+        if self.with(name, true, work).is_none() {
+            return Joined::refused(ResponseError::GroupMaxSizeReached.code(), member_id);
+        }
+        let gone = |_| Joined::refused(ResponseError::CoordinatorNotAvailable.code(), member_id);
+        receiver.await.unwrap_or_else(gone)
+    }
+
+    pub(crate) async fn sync(&self, name: &str, sync: Sync) -> Synced {
+        let (sender, receiver) = oneshot::channel();
+        if self.with(name, false, |group, now| group.sync(sync, now, sender)).is_none() {
+            return Synced::refused(ResponseError::UnknownMemberId.code());
+        }
+        receiver.await.unwrap_or_else(|_| Synced::refused(ResponseError::CoordinatorNotAvailable.code()))
+    }
+
+    /// 0, or why the heartbeat is refused.
+    pub(crate) fn heartbeat(&self, name: &str, who: &Who) -> i16 {
+        code(self.with(name, false, |group, now| group.heartbeat(who, now)))
+    }
+
+    /// 0, or why the member can't leave.
+    pub(crate) fn leave(&self, name: &str, member_id: &str, instance_id: Option<&str>) -> i16 {
+        code(self.with(name, false, |group, now| group.leave(member_id, instance_id, now)))
+    }
+
+    /// Does `work` on a group, then sends what is to be sent and keeps what is to be kept. `None`: no such group,
+    /// and none was or could be made.
+    fn with<T>(&self, name: &str, make: bool, work: impl FnOnce(&mut Group, Instant) -> T) -> Option<T> {
+        let mut groups = self.groups.lock();
+        if !groups.contains_key(name) {
+            if !make || groups.len() >= GROUPS_MAX {
+                return None;
+            }
+            groups.insert(name.to_owned(), Entry::new());
+        }
+        let entry = groups.get_mut(name)?;
+        let outcome = work(&mut entry.group, Instant::now());
+        entry.active_ms = now_ms();
+        self.settle(name, &mut entry.group);
+        if entry.is_nothing() {
+            groups.remove(name);
+        }
+        drop(groups);
+        self.sooner.notify_one();
+        Some(outcome)
+    }
+
+    fn settle(&self, name: &str, group: &mut Group) {
+        let (replies, changed) = group.take_outbox();
+        if !changed {
+            return replies.into_iter().for_each(messages::Reply::send);
+        }
+        let key = StateKey::Group(name.to_owned());
+        let change = match group.is_deserted() {
+            true => Ok(Change::remove(key)),
+            false => Change::set(key, &group.entry()),
+        };
+        match change {
+            Ok(change) => {
+                let written = self.state.put(vec![change]);
+                tokio::spawn(async move {
+                    // Unwritten: replies are dropped, and clients hear that the coordinator is not available.
+                    if written.await.is_ok() {
+                        replies.into_iter().for_each(messages::Reply::send);
+                    }
+                });
+            }
+            Err(error) => tracing::error!(group = name, %error, "the members of a group can't be written down"),
+        }
+    }
+
+    /// Takes commits of a group. The first says for each place whether it was taken (its note may be too long), once
+    /// all that were are on disk; the second why none was.
+    pub(crate) async fn commit(
+        &self,
+        name: &str,
+        who: &Who,
+        commits: Vec<(Place, Committed)>,
+    ) -> Result<Vec<(Place, i16)>, i16> {
+        let storage = |_: NotWritten| ResponseError::CoordinatorNotAvailable.code();
+        let (outcome, written) = self.take_commits(name, who, commits)?;
+        written.await.map_err(storage)?;
+        Ok(outcome)
+    }
+
+    #[allow(clippy::type_complexity)] // a pair of what is told now and what is waited for; used once
+    fn take_commits(
+        &self,
+        name: &str,
+        who: &Who,
+        commits: Vec<(Place, Committed)>,
+    ) -> Result<(Vec<(Place, i16)>, impl Future<Output = Result<(), NotWritten>> + Send + use<>), i16> {
+        let mut groups = self.groups.lock();
+        let fresh = !groups.contains_key(name);
+        if fresh {
+            if who.generation >= 0 || !who.member_id.is_empty() {
+                return Err(ResponseError::UnknownMemberId.code());
+            }
+            if groups.len() >= GROUPS_MAX {
+                return Err(ResponseError::GroupMaxSizeReached.code());
+            }
+        }
+        let entry = groups.entry(name.to_owned()).or_insert_with(Entry::new);
+        entry.group.may_commit(who, Instant::now())?;
+        entry.active_ms = now_ms();
+        let mut changes = Vec::with_capacity(commits.len());
+        let mut outcome = Vec::with_capacity(commits.len());
+        for ((topic, partition), committed) in commits {
+            let error = if committed.note.len() > NOTE_BYTES_MAX {
+                ResponseError::OffsetMetadataTooLarge.code()
+            } else if let Ok(change) =
+                Change::set(StateKey::Offset(name.to_owned(), topic.clone(), partition), &committed)
+            {
+                changes.push(change);
+                entry.offsets.insert((topic.clone(), partition), committed);
+                0
+            } else {
+                ResponseError::UnknownServerError.code()
+            };
+            outcome.push(((topic, partition), error));
+        }
+        // Handed over under the lock, so that two commits of a place reach the disk in their order.
+        Ok((outcome, self.state.put(changes)))
+    }
+
+    /// What a group has committed: in these places, or wherever it has.
+    pub(crate) fn committed(&self, name: &str, places: Option<&[Place]>) -> Vec<(Place, Option<Committed>)> {
+        let groups = self.groups.lock();
+        let offsets = groups.get(name).map(|entry| &entry.offsets);
+        match places {
+            Some(places) => places
+                .iter()
+                .map(|place| (place.clone(), offsets.and_then(|offsets| offsets.get(place)).cloned()))
+                .collect(),
+            None => offsets
+                .into_iter()
+                .flatten()
+                .map(|(place, committed)| (place.clone(), Some(committed.clone())))
+                .collect(),
+        }
+    }
+
+    /// Forgets offsets: in these places, or in all of a group that must have no members; and the group if nothing
+    /// is left.
+    pub(crate) async fn forget(&self, name: &str, places: Option<&[Place]>) -> Result<(), i16> {
+        let written = {
+            let mut groups = self.groups.lock();
+            let entry = groups.get_mut(name).ok_or(ResponseError::GroupIdNotFound.code())?;
+            if places.is_none() && !entry.group.is_deserted() {
+                return Err(ResponseError::NonEmptyGroup.code());
+            }
+            let going: Vec<Place> = match places {
+                Some(places) => places.to_vec(),
+                None => entry.offsets.keys().cloned().collect(),
+            };
+            let mut changes = Vec::with_capacity(going.len() + 1);
+            for place in going {
+                entry.offsets.remove(&place);
+                changes.push(Change::remove(StateKey::Offset(name.to_owned(), place.0, place.1)));
+            }
+            if places.is_none() || entry.is_nothing() {
+                changes.push(Change::remove(StateKey::Group(name.to_owned())));
+                groups.remove(name);
+            }
+            self.state.put(changes)
+        };
+        written.await.map_err(|_| ResponseError::CoordinatorNotAvailable.code())
+    }
+
+    /// Forgets what groups committed in a topic that is gone.
+    pub(crate) async fn forget_topic(&self, topic: &str) {
+        let changes: Vec<_> = {
+            let mut groups = self.groups.lock();
+            let of_group = |(name, entry): (&String, &mut Entry)| {
+                let gone: Vec<_> = entry.offsets.keys().filter(|(known, _)| known == topic).cloned().collect();
+                gone.into_iter()
+                    .map(|place| {
+                        entry.offsets.remove(&place);
+                        Change::remove(StateKey::Offset(name.clone(), place.0, place.1))
+                    })
+                    .collect::<Vec<_>>()
+            };
+            let changes = groups.iter_mut().flat_map(of_group).collect();
+            groups.retain(|_, entry| !entry.is_nothing());
+            changes
+        };
+        if let Err(error) = self.state.put(changes).await {
+            tracing::warn!(topic, %error, "commits in a removed topic are forgotten in memory only");
+        }
+    }
+
+    /// Every group as administrators see it.
+    pub(crate) fn list(&self) -> Vec<GroupInfo> {
+        let groups = self.groups.lock();
+        let mut list: Vec<_> = groups.iter().map(|(name, entry)| info(name, &entry.group)).collect();
+        list.sort_by(|one, other| one.name.cmp(&other.name));
+        list
+    }
+
+    /// One group as administrators see it.
+    pub(crate) fn describe(&self, name: &str) -> Option<GroupInfo> {
+        self.groups.lock().get(name).map(|entry| info(name, &entry.group))
+    }
+
+    /// Whether a member of the group could still commit in `topic`.
+    pub(crate) fn is_live(&self, name: &str) -> bool {
+        self.groups.lock().get(name).is_some_and(|entry| entry.group.phase() != Phase::Empty)
+    }
+
+    /// Expires members and closes rounds when their time has come, until asked to stop.
+    pub(crate) async fn run(&self, shutdown: &Shutdown) {
+        // Long enough not to matter, short enough to be a fallback.
+        const IDLE: Duration = Duration::from_secs(60);
+        loop {
+            let due = self.expire(Instant::now()).unwrap_or_else(|| Instant::now() + IDLE);
+            let sleep = async {
+                tokio::select! {
+                    () = tokio::time::sleep_until(due.into()) => {}
+                    () = self.sooner.notified() => {}
+                }
+            };
+            if shutdown.unless(sleep).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut groups = self.groups.lock();
+        let mut next: Option<Instant> = None;
+        let mut nothing = Vec::new();
+        for (name, entry) in groups.iter_mut() {
+            if entry.group.next_deadline().is_some_and(|due| due <= now) {
+                entry.group.expire(now);
+                self.settle(name, &mut entry.group);
+            }
+            if entry.is_nothing() {
+                nothing.push(name.clone());
+            }
+            // What is overdue is tried again a little later, never in a spin.
+            let due = entry.group.next_deadline().map(|due| due.max(now + Duration::from_millis(10)));
+            next = [next, due].into_iter().flatten().min();
+        }
+        for name in nothing {
+            groups.remove(&name);
+        }
+        next
+    }
+
+    /// Forgets groups that nobody has used for a week. Called now and then.
+    pub(crate) async fn forget_unused(&self) {
+        let oldest_ms = now_ms().saturating_sub(u64::try_from(FORGET_AFTER.as_millis()).unwrap_or(u64::MAX));
+        let is_unused = |entry: &Entry| {
+            entry.group.is_deserted()
+                && entry.active_ms < oldest_ms
+                && entry.offsets.values().all(|committed| committed.at_ms < oldest_ms)
+        };
+        let unused: Vec<_> = {
+            let groups = self.groups.lock();
+            groups.iter().filter(|(_, entry)| is_unused(entry)).map(|(name, _)| name.clone()).collect()
+        };
+        for name in unused {
+            tracing::info!(group = name, "forgets a group that nobody used for a week");
+            if let Err(code) = self.forget(&name, None).await {
+                tracing::debug!(group = name, code, "not forgotten after all");
+            }
+        }
+    }
+}
+
+/// 0 or the code of the refusal; of a group that is not there nobody is a member.
+fn code(outcome: Option<Result<(), i16>>) -> i16 {
+    match outcome {
+        None => ResponseError::UnknownMemberId.code(),
+        Some(Ok(())) => 0,
+        Some(Err(code)) => code,
+    }
+}
+
+fn info(name: &str, group: &Group) -> GroupInfo {
+    let member = |member: &member::Member| MemberInfo {
+        id: member.id.clone(),
+        instance_id: member.instance_id.clone(),
+        client_id: member.client_id.clone(),
+        client_host: member.client_host.clone(),
+        metadata: member.metadata(group.protocol()),
+        assignment: member.assignment.clone(),
+    };
+    GroupInfo {
+        name: name.to_owned(),
+        state: group.phase().name(),
+        protocol_type: group.protocol_type().to_owned(),
+        protocol: group.protocol().to_owned(),
+        members: group.members().map(member).collect(),
+    }
+}
+
+fn fresh_id(join: &Join) -> String {
+    let name = join.instance_id.as_deref().unwrap_or(&join.client_id);
+    format!("{name}-{}", uuid::Uuid::new_v4())
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,561 @@
+//! One consumer group as a state machine: members join, the leader assigns, members sync, beat, leave, expire.
+//!
+//! It knows no socket and no clock but the one handed in; answers go to an outbox, so that they can be held back
+//! until the state they rest on is on disk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use logmill_bus_protocol::ResponseError;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::member::{Member, MemberEntry};
+use super::messages::{Join, Joined, JoinedMember, Reply, Sync, Synced, Who};
+
+/// How long an empty group waits for more members after its first: several that start together share one
+/// generation, and one that starts alone hardly notices.
+const FIRST_WINDOW: Duration = Duration::from_millis(150);
+/// Members of one group, with those that were given an id and have not come back: each is told to the leader.
+const MEMBERS_MAX: usize = 1000;
+/// Sessions must lie between these, as clients expect of `group.min/max.session.timeout.ms`; the lower end is
+/// lower than Kafka's 6 s, the machine is near.
+const SESSION_LEAST: Duration = Duration::from_millis(500);
+const SESSION_MOST: Duration = Duration::from_secs(1800);
+
+/// Where the group stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No members; offsets may be there.
+    Empty,
+    /// A new generation gathers. Who is not there by `until` is left behind; `first`: more may come in that time.
+    Joining { until: Instant, first: bool },
+    /// The generation stands, the leader has until then to assign.
+    Syncing { until: Instant },
+    /// Everybody reads.
+    Stable,
+}
+
+impl Phase {
+    /// Kafka's name for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::Joining { .. } => "PreparingRebalance",
+            Self::Syncing { .. } => "CompletingRebalance",
+            Self::Stable => "Stable",
+        }
+    }
+}
+
+/// A group.
+#[derive(Debug)]
+pub(crate) struct Group {
+    phase: Phase,
+    generation: i32,
+    protocol_type: Option<String>,
+    protocol: Option<String>,
+    leader: Option<String>,
+    members: BTreeMap<String, Member>,
+    /// Ids given to clients that have not come back with them, and until when.
+    pending: HashMap<String, Instant>,
+    outbox: Vec<Reply>,
+    changed: bool,
+}
+
+/// A group's members in the state file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupEntry {
+    generation: i32,
+    protocol_type: Option<String>,
+    protocol: Option<String>,
+    leader: Option<String>,
+    members: Vec<MemberEntry>,
+}
+
+type Code = Result<(), i16>;
+
+const fn refuse<T>(error: ResponseError) -> Result<T, i16> {
+    Err(error.code())
+}
+
+impl Group {
+    pub(crate) fn new() -> Self {
+        Self {
+            phase: Phase::Empty,
+            generation: 0,
+            protocol_type: None,
+            protocol: None,
+            leader: None,
+            members: BTreeMap::new(),
+            pending: HashMap::new(),
+            outbox: Vec::new(),
+            changed: false,
+        }
+    }
+
+    /// The group as it stood when it was last stable or empty.
+    pub(crate) fn restore(entry: GroupEntry, now: Instant) -> Self {
+        let named = |member: MemberEntry| {
+            let member = member.restore(now);
+            (member.id.clone(), member)
+        };
+        let members: BTreeMap<_, _> = entry.members.into_iter().map(named).collect();
+        Self {
+            phase: if members.is_empty() { Phase::Empty } else { Phase::Stable },
+            generation: entry.generation,
+            protocol_type: entry.protocol_type,
+            protocol: entry.protocol,
+            leader: entry.leader,
+            members,
+            ..Self::new()
+        }
+    }
+
+    /// The group for the state file.
+    pub(crate) fn entry(&self) -> GroupEntry {
+        GroupEntry {
+            generation: self.generation,
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone(),
+            leader: self.leader.clone(),
+            members: self.members.values().map(Member::entry).collect(),
+        }
+    }
+
+    pub(crate) const fn phase(&self) -> Phase {
+        self.phase
+    }
+    pub(crate) fn protocol_type(&self) -> &str {
+        self.protocol_type.as_deref().unwrap_or_default()
+    }
+    pub(crate) fn protocol(&self) -> &str {
+        self.protocol.as_deref().unwrap_or_default()
+    }
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+    /// Nobody is in it nor about to be.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.members.is_empty() && self.pending.is_empty()
+    }
+
+    /// Answers that are ready; when the second is true they may go only after [`Self::entry`] is on disk.
+    pub(crate) fn take_outbox(&mut self) -> (Vec<Reply>, bool) {
+        (std::mem::take(&mut self.outbox), std::mem::take(&mut self.changed))
+    }
+
+    /// A client joins; `fresh_id` is its id if it needs one.
+    pub(crate) fn join(&mut self, join: &Join, fresh_id: String, now: Instant, reply: oneshot::Sender<Joined>) {
+        match self.admit(join, fresh_id, now) {
+            Err((error, member_id)) => self.outbox.push(Reply::Joined(reply, Joined::refused(error, member_id))),
+            Ok(Admitted::Present(answer)) => self.outbox.push(Reply::Joined(reply, answer)),
+            Ok(Admitted::Waits(id)) => {
+                if let Some(member) = self.members.get_mut(&id)
+                    && let Some(earlier) = member.joining.replace(reply)
+                {
+                    // The same client asked again: its first question is answered by the second's fate.
+                    drop(earlier);
+                }
+                self.rebalance(now);
+            }
+        }
+    }
+
+    fn admit(&mut self, join: &Join, fresh_id: String, now: Instant) -> Result<Admitted, (i16, String)> {
+        let refused = |error: ResponseError| (error.code(), join.member_id.clone());
+        if !(SESSION_LEAST..=SESSION_MOST).contains(&join.session) {
+            return Err(refused(ResponseError::InvalidSessionTimeout));
+        }
+        if join.protocol_type.is_empty() || join.protocols.is_empty() || !self.agrees_with(join) {
+            return Err(refused(ResponseError::InconsistentGroupProtocol));
+        }
+        let known_instance = join.instance_id.as_ref().and_then(|instance| self.static_member(instance));
+        if join.member_id.is_empty() {
+            if let Some(old_id) = known_instance {
+                return Ok(self.replace_static(&old_id, fresh_id, join, now));
+            }
+            if self.members.len() + self.pending.len() >= MEMBERS_MAX {
+                return Err(refused(ResponseError::GroupMaxSizeReached));
+            }
+            if join.takes_id && join.instance_id.is_none() {
+                self.pending.insert(fresh_id.clone(), now + join.session);
+                return Err((ResponseError::MemberIdRequired.code(), fresh_id));
+            }
+            return Ok(self.add(fresh_id, join, now));
+        }
+        if self.pending.remove(&join.member_id).is_some() {
+            return Ok(self.add(join.member_id.clone(), join, now));
+        }
+        if let Some(instance_holder) = known_instance
+            && instance_holder != join.member_id
+        {
+            return Err(refused(ResponseError::FencedInstanceId));
+        }
+        let Some(member) = self.members.get(&join.member_id) else {
+            return Err(refused(ResponseError::UnknownMemberId));
+        };
+        let same_protocols = member.protocols == join.protocols;
+        let leads = self.leader.as_ref() == Some(&join.member_id);
+        let present = match self.phase {
+            Phase::Syncing { .. } => same_protocols,
+            // A leader that joins again wants a new generation: something it reads has changed.
+            Phase::Stable => same_protocols && !leads,
+            Phase::Joining { .. } | Phase::Empty => false,
+        };
+        if let Some(member) = self.members.get_mut(&join.member_id) {
+            member.update(join, now);
+        }
+        if present {
+            return Ok(Admitted::Present(self.joined(&join.member_id)));
+        }
+        Ok(Admitted::Waits(join.member_id.clone()))
+    }
+
+    /// Whether everybody could still agree on a protocol with this one.
+    fn agrees_with(&self, join: &Join) -> bool {
+        let others: Vec<_> = self
+            .members
+            .values()
+            .filter(|member| member.id != join.member_id)
+            .filter(|member| join.instance_id.is_none() || member.instance_id != join.instance_id)
+            .collect();
+        if others.is_empty() {
+            return true;
+        }
+        self.protocol_type.as_deref().is_none_or(|kind| kind == join.protocol_type)
+            && join.protocols.iter().any(|(name, _)| others.iter().all(|member| member.supports(name)))
+    }
+
+    fn static_member(&self, instance: &str) -> Option<String> {
+        let is_it = |member: &&Member| member.instance_id.as_deref() == Some(instance);
+        self.members.values().find(is_it).map(|member| member.id.clone())
+    }
+
+    fn add(&mut self, id: String, join: &Join, now: Instant) -> Admitted {
+        if self.members.is_empty() {
+            self.protocol_type = Some(join.protocol_type.clone());
+        }
+        self.members.insert(id.clone(), Member::new(id.clone(), join, now));
+        Admitted::Waits(id)
+    }
+
+    /// A static member has restarted: it takes its old place, and whoever still uses the old id is fenced off.
+    fn replace_static(&mut self, old_id: &str, new_id: String, join: &Join, now: Instant) -> Admitted {
+        let Some(mut member) = self.members.remove(old_id) else { return self.add(new_id, join, now) };
+        let fenced = ResponseError::FencedInstanceId.code();
+        if let Some(waiting) = member.joining.take() {
+            self.outbox.push(Reply::Joined(waiting, Joined::refused(fenced, old_id.to_owned())));
+        }
+        if let Some(waiting) = member.syncing.take() {
+            self.outbox.push(Reply::Synced(waiting, Synced::refused(fenced)));
+        }
+        member.id.clone_from(&new_id);
+        member.update(join, now);
+        self.members.insert(new_id.clone(), member);
+        let led = self.leader.as_deref() == Some(old_id);
+        if led {
+            self.leader = Some(new_id.clone());
+        }
+        if self.phase != Phase::Stable || self.vote() != self.protocol {
+            return Admitted::Waits(new_id);
+        }
+        // Nothing changes for the others: it gets the assignment that its place has.
+        self.changed = true;
+        let mut answer = self.joined(&new_id);
+        if led && join.may_skip_assignment {
+            answer.skip_assignment = true;
+        } else if led {
+            // An old client that believes to lead would assign anew: it is told that its former self leads.
+            old_id.clone_into(&mut answer.leader);
+            answer.members.clear();
+        }
+        Admitted::Present(answer)
+    }
+
+    fn joined(&self, id: &str) -> Joined {
+        let leads = self.leader.as_deref() == Some(id);
+        let protocol = self.protocol.as_deref().unwrap_or_default();
+        let member = |member: &Member| JoinedMember {
+            member_id: member.id.clone(),
+            instance_id: member.instance_id.clone(),
+            metadata: member.metadata(protocol),
+        };
+        Joined {
+            error: 0,
+            generation: self.generation,
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone(),
+            leader: self.leader.clone().unwrap_or_default(),
+            skip_assignment: false,
+            member_id: id.to_owned(),
+            members: if leads { self.members.values().map(member).collect() } else { Vec::new() },
+        }
+    }
+
+    /// A new generation is to gather, or gathers and may be complete.
+    fn rebalance(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Joining { .. } => {}
+            Phase::Empty => self.phase = Phase::Joining { until: now + FIRST_WINDOW, first: true },
+            Phase::Stable | Phase::Syncing { .. } => {
+                let again = ResponseError::RebalanceInProgress.code();
+                for member in self.members.values_mut() {
+                    member.synced = false;
+                    if let Some(waiting) = member.syncing.take() {
+                        self.outbox.push(Reply::Synced(waiting, Synced::refused(again)));
+                    }
+                }
+                self.phase = Phase::Joining { until: now + self.rebalance_most(), first: false };
+            }
+        }
+        let everybody = self.pending.is_empty() && self.members.values().all(|member| member.joining.is_some());
+        if everybody && !matches!(self.phase, Phase::Joining { first: true, .. }) {
+            self.complete_join(now);
+        }
+    }
+
+    fn rebalance_most(&self) -> Duration {
+        self.members.values().map(|member| member.rebalance).max().unwrap_or_default().min(SESSION_MOST)
+    }
+
+    /// The generation stands with whoever is there.
+    fn complete_join(&mut self, now: Instant) {
+        let left_behind = |member: &Member| member.joining.is_none() && member.instance_id.is_none();
+        self.members.retain(|_, member| !left_behind(member));
+        let joined = |member: &&Member| member.joining.is_some();
+        let Some(first) = self.members.values().find(joined).map(|member| member.id.clone()) else {
+            if self.members.is_empty() {
+                self.become_empty();
+            } else {
+                // Only static members that have not come back: their sessions decide.
+                self.phase = Phase::Joining { until: now + self.rebalance_most(), first: false };
+            }
+            return;
+        };
+        self.generation = self.generation.wrapping_add(1).max(1);
+        self.protocol = self.vote();
+        let leader_is_here =
+            self.leader.as_ref().and_then(|id| self.members.get(id)).is_some_and(|member| member.joining.is_some());
+        if !leader_is_here {
+            self.leader = Some(first);
+        }
+        self.phase = Phase::Syncing { until: now + self.rebalance_most() };
+        let ids: Vec<_> = self.members.keys().cloned().collect();
+        for id in ids {
+            let answer = self.joined(&id);
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            member.assignment = bytes::Bytes::new();
+            member.synced = false;
+            if let Some(waiting) = member.joining.take() {
+                member.heard = now;
+                self.outbox.push(Reply::Joined(waiting, answer));
+            }
+        }
+    }
+
+    fn become_empty(&mut self) {
+        self.phase = Phase::Empty;
+        self.generation = self.generation.wrapping_add(1).max(1);
+        self.protocol = None;
+        self.leader = None;
+        self.changed = true;
+    }
+
+    /// The protocol that all support and most like best.
+    fn vote(&self) -> Option<String> {
+        let first = self.members.values().next()?;
+        let shared: Vec<&String> = first
+            .protocols
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| self.members.values().all(|member| member.supports(name)))
+            .collect();
+        let votes_for = |name: &str| {
+            let favourite = |member: &Member| {
+                member.protocols.iter().map(|(name, _)| name).find(|name| shared.contains(name)).cloned()
+            };
+            self.members.values().filter(|member| favourite(member).as_deref() == Some(name)).count()
+        };
+        // The first of those with most votes: reversed, because the last of equals wins.
+        shared.iter().rev().max_by_key(|name| votes_for(name)).map(|name| (*name).clone())
+    }
+
+    /// Whether this is a member of this generation; it is heard of if so.
+    fn recognise(&mut self, who: &Who, now: Instant) -> Code {
+        if let Some(instance) = &who.instance_id
+            && let Some(holder) = self.static_member(instance)
+            && holder != who.member_id
+        {
+            return refuse(ResponseError::FencedInstanceId);
+        }
+        let Some(member) = self.members.get_mut(&who.member_id) else {
+            return refuse(ResponseError::UnknownMemberId);
+        };
+        if who.generation != self.generation {
+            return refuse(ResponseError::IllegalGeneration);
+        }
+        member.heard = now;
+        Ok(())
+    }
+
+    /// A member asks for its assignment.
+    pub(crate) fn sync(&mut self, sync: Sync, now: Instant, reply: oneshot::Sender<Synced>) {
+        let differs = |theirs: &Option<String>, ours: &Option<String>| theirs.is_some() && theirs != ours;
+        let recognised = self.recognise(&sync.who, now).and_then(|()| {
+            if differs(&sync.protocol_type, &self.protocol_type) || differs(&sync.protocol, &self.protocol) {
+                return refuse(ResponseError::InconsistentGroupProtocol);
+            }
+            match self.phase {
+                Phase::Joining { .. } => refuse(ResponseError::RebalanceInProgress),
+                Phase::Empty => refuse(ResponseError::UnknownMemberId),
+                Phase::Syncing { .. } | Phase::Stable => Ok(()),
+            }
+        });
+        if let Err(error) = recognised {
+            return self.outbox.push(Reply::Synced(reply, Synced::refused(error)));
+        }
+        let leads = self.leader.as_ref() == Some(&sync.who.member_id);
+        if let Some(member) = self.members.get_mut(&sync.who.member_id) {
+            member.synced = true;
+            member.syncing = Some(reply);
+        }
+        if leads && matches!(self.phase, Phase::Syncing { .. }) {
+            for (id, assignment) in sync.assignments {
+                if let Some(member) = self.members.get_mut(&id) {
+                    member.assignment = assignment;
+                }
+            }
+            self.phase = Phase::Stable;
+            self.changed = true;
+        }
+        if self.phase == Phase::Stable {
+            for member in self.members.values_mut() {
+                if let Some(waiting) = member.syncing.take() {
+                    member.heard = now;
+                    let answer = Synced {
+                        error: 0,
+                        protocol_type: self.protocol_type.clone(),
+                        protocol: self.protocol.clone(),
+                        assignment: member.assignment.clone(),
+                    };
+                    self.outbox.push(Reply::Synced(waiting, answer));
+                }
+            }
+        }
+    }
+
+    /// A member says that it lives.
+    pub(crate) fn heartbeat(&mut self, who: &Who, now: Instant) -> Code {
+        self.recognise(who, now)?;
+        match self.phase {
+            Phase::Joining { .. } => refuse(ResponseError::RebalanceInProgress),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this may commit offsets. Without a generation only a group without members takes them.
+    pub(crate) fn may_commit(&mut self, who: &Who, now: Instant) -> Code {
+        if who.generation < 0 && who.member_id.is_empty() {
+            return if self.members.is_empty() { Ok(()) } else { refuse(ResponseError::UnknownMemberId) };
+        }
+        self.recognise(who, now)?;
+        match self.phase {
+            Phase::Syncing { .. } => refuse(ResponseError::RebalanceInProgress),
+            _ => Ok(()),
+        }
+    }
+
+    /// A member leaves, named by its id or by its instance.
+    pub(crate) fn leave(&mut self, member_id: &str, instance_id: Option<&str>, now: Instant) -> Code {
+        let id = match instance_id.map(|instance| self.static_member(instance)) {
+            Some(None) => return refuse(ResponseError::UnknownMemberId),
+            Some(Some(holder)) if !member_id.is_empty() && holder != member_id => {
+                return refuse(ResponseError::FencedInstanceId);
+            }
+            Some(Some(holder)) => holder,
+            None => member_id.to_owned(),
+        };
+        if self.pending.remove(&id).is_some() {
+            self.after_loss(now);
+            return Ok(());
+        }
+        if !self.remove(&id) {
+            return refuse(ResponseError::UnknownMemberId);
+        }
+        self.after_loss(now);
+        Ok(())
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, id: &str) -> bool {
+        let Some(member) = self.members.remove(id) else { return false };
+        let unknown = ResponseError::UnknownMemberId.code();
+        if let Some(waiting) = member.joining {
+            self.outbox.push(Reply::Joined(waiting, Joined::refused(unknown, id.to_owned())));
+        }
+        if let Some(waiting) = member.syncing {
+            self.outbox.push(Reply::Synced(waiting, Synced::refused(unknown)));
+        }
+        true
+    }
+
+    /// Somebody went: the rest share anew, or the generation that gathers is now complete.
+    fn after_loss(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Empty => {}
+            _ if self.members.is_empty() && self.pending.is_empty() => self.become_empty(),
+            _ => self.rebalance(now),
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        let before = self.members.len() + self.pending.len();
+        self.pending.retain(|_, until| *until > now);
+        let dead: Vec<_> = self
+            .members
+            .values()
+            .filter(|member| member.dead_at().is_some_and(|at| at <= now))
+            .map(|member| member.id.clone())
+            .collect();
+        for id in &dead {
+            self.remove(id);
+        }
+        if self.members.len() + self.pending.len() < before {
+            self.after_loss(now);
+        }
+        match self.phase {
+            Phase::Joining { until, .. } if until <= now => self.complete_join(now),
+            Phase::Syncing { until } if until <= now => {
+                let late: Vec<_> =
+                    self.members.values().filter(|member| !member.synced).map(|member| member.id.clone()).collect();
+                for id in &late {
+                    self.remove(id);
+                }
+                self.after_loss(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// When [`Self::expire`] has something to do at the earliest.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Joining { until, .. } | Phase::Syncing { until } => Some(until),
+            Phase::Empty | Phase::Stable => None,
+        };
+        let members = self.members.values().filter_map(Member::dead_at);
+        members.chain(self.pending.values().copied()).chain(phase).min()
+    }
+}
+
+enum Admitted {
+    /// It is in this generation already.
+    Present(Joined),
+    /// The member with this id waits for the next.
+    Waits(String),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! What is served: one table, from which requests are dispatched and ApiVersions is answered. One file an API.
+
+mod alter_configs;
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_groups;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+mod describe_log_dirs;
+mod fetch;
+mod find_coordinator;
+mod heartbeat;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod list_offsets;
+mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
+mod sync_group;
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use logmill_bus_protocol::messages as m;
+use logmill_bus_protocol::{
+    ApiKey, BodyError, EncodeError, RequestHeader, ResponseError, StrBytes, Versioned, decode, encode_answer,
+};
+
+use crate::broker::Broker;
+
+/// A request apart from its body, and where it came in.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) header: RequestHeader,
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
+impl Call {
+    pub(crate) const fn version(&self) -> i16 {
+        self.header.api_version
+    }
+
+    /// The answer's bytes.
+    fn answer<R: Versioned>(&self, answer: &R::Response) -> Result<Bytes, Refused> {
+        Ok(encode_answer::<R>(self.header.correlation_id, self.header.api_version, answer)?)
+    }
+}
+
+/// What becomes of a request.
+pub(crate) enum Answer {
+    /// Pieces to be written now.
+    Now(Vec<Bytes>),
+    /// The next request may be read; the answer comes when the disk is done.
+    Later(Pin<Box<dyn Future<Output = Result<Vec<Bytes>, Refused>> + Send>>),
+    /// The client wants none.
+    None,
+}
+
+/// The connection can't go on: what came in has no answer in the protocol.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("a request with API key {0}, which is not served")]
+    UnknownApi(i16),
+    #[error("a {api:?} request of version {version}; versions {min} to {max} are served")]
+    UnknownVersion { api: ApiKey, version: i16, min: i16, max: i16 },
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// One API and the versions of it that are advertised.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served {
+    pub(crate) api: ApiKey,
+    pub(crate) min: i16,
+    pub(crate) max: i16,
+}
+
+/// Makes the table and the dispatcher from one list. A handler takes the broker, the call and the decoded request, and
+/// returns the response; those marked `raw` make the answer themselves.
+macro_rules! serve {
+    ($($api:ident $min:literal to $max:literal: $module:ident $($raw:ident)?,)*) => {
+        /// Everything that is served.
+        pub(crate) const SERVED: &[Served] = &[$(Served { api: ApiKey::$api, min: $min, max: $max }),*];
+
+        async fn handle(broker: &Arc<Broker>, api: ApiKey, call: &Call, body: Bytes) -> Result<Answer, Refused> {
+            match api {
+                $(ApiKey::$api => serve!(@call $module $($raw)? (broker, call, body)),)*
+                _ => Err(Refused::UnknownApi(api as i16)),
+            }
+        }
+    };
+    (@call $module:ident raw ($broker:ident, $call:ident, $body:ident)) => {
+        Box::pin($module::handle($broker, $call, decode($call.version(), $body)?)).await
+    };
+    (@call $module:ident ($broker:ident, $call:ident, $body:ident)) => {{
+        let request = decode($call.version(), $body)?;
+        let response = Box::pin($module::handle($broker, $call, request)).await;
+        respond($call, &response)
+    }};
+}
+
+/// Which request a response belongs to, for the encoder.
+trait ResponseTo {
+    type Request: Versioned<Response = Self>;
+}
+
+macro_rules! responses {
+    ($($request:ident $response:ident),* $(,)?) => {
+        $(impl ResponseTo for m::$response { type Request = m::$request; })*
+    };
+}
+responses!(
+    AlterConfigsRequest AlterConfigsResponse,
+    CreatePartitionsRequest CreatePartitionsResponse,
+    CreateTopicsRequest CreateTopicsResponse,
+    DeleteGroupsRequest DeleteGroupsResponse,
+    DeleteRecordsRequest DeleteRecordsResponse,
+    DeleteTopicsRequest DeleteTopicsResponse,
+    DescribeClusterRequest DescribeClusterResponse,
+    DescribeConfigsRequest DescribeConfigsResponse,
+    DescribeGroupsRequest DescribeGroupsResponse,
+    DescribeLogDirsRequest DescribeLogDirsResponse,
+    FindCoordinatorRequest FindCoordinatorResponse,
+    HeartbeatRequest HeartbeatResponse,
+    IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse,
+    InitProducerIdRequest InitProducerIdResponse,
+    JoinGroupRequest JoinGroupResponse,
+    LeaveGroupRequest LeaveGroupResponse,
+    ListGroupsRequest ListGroupsResponse,
+    ListOffsetsRequest ListOffsetsResponse,
+    MetadataRequest MetadataResponse,
+    OffsetCommitRequest OffsetCommitResponse,
+    OffsetDeleteRequest OffsetDeleteResponse,
+    OffsetFetchRequest OffsetFetchResponse,
+    OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse,
+    SyncGroupRequest SyncGroupResponse,
+);
+
+fn respond<T: ResponseTo>(call: &Call, response: &T) -> Result<Answer, Refused> {
+    Ok(Answer::Now(vec![call.answer::<T::Request>(response)?]))
+}
+
+serve! {
+    // Bodies below 3 are refused partition by partition; librdkafka takes a higher minimum for a broker without zstd.
+    Produce 0 to 13: produce raw,
+    Fetch 4 to 18: fetch raw,
+    ListOffsets 1 to 10: list_offsets,
+    Metadata 0 to 13: metadata,
+    OffsetCommit 1 to 9: offset_commit,
+    OffsetFetch 1 to 9: offset_fetch,
+    FindCoordinator 0 to 6: find_coordinator,
+    JoinGroup 0 to 9: join_group,
+    Heartbeat 0 to 4: heartbeat,
+    LeaveGroup 0 to 5: leave_group,
+    SyncGroup 0 to 5: sync_group,
+    DescribeGroups 0 to 6: describe_groups,
+    ListGroups 0 to 5: list_groups,
+    ApiVersions 0 to 4: api_versions raw,
+    CreateTopics 0 to 7: create_topics,
+    DeleteTopics 0 to 6: delete_topics,
+    DeleteRecords 0 to 2: delete_records,
+    InitProducerId 0 to 5: init_producer_id,
+    OffsetForLeaderEpoch 2 to 4: offset_for_leader_epoch,
+    DescribeConfigs 1 to 4: describe_configs,
+    AlterConfigs 0 to 2: alter_configs,
+    DescribeLogDirs 1 to 4: describe_log_dirs,
+    CreatePartitions 0 to 3: create_partitions,
+    DeleteGroups 0 to 2: delete_groups,
+    IncrementalAlterConfigs 0 to 1: incremental_alter_configs,
+    OffsetDelete 0 to 0: offset_delete,
+    DescribeCluster 0 to 2: describe_cluster,
+}
+
+/// Answers a request, or says why the connection must end.
+pub(crate) async fn dispatch(broker: &Arc<Broker>, call: Call, body: Bytes) -> Result<Answer, Refused> {
+    let (key, version) = (call.header.api_key, call.version());
+    let served = SERVED.iter().find(|served| served.api as i16 == key).ok_or(Refused::UnknownApi(key))?;
+    let (api, min, max) = (served.api, served.min, served.max);
+    if !(min..=max).contains(&version) {
+        // The one request that a client may send before it knows the versions.
+        if api == ApiKey::ApiVersions {
+            return api_versions::unknown_version(&call);
+        }
+        return Err(Refused::UnknownVersion { api, version, min, max });
+    }
+    handle(broker, api, &call, body).await
+}
+
+/// The leader epoch that a client believes in against the one in force; -1 is a client that does not say.
+fn check_epoch(theirs: i32, ours: i32) -> Result<(), i16> {
+    match theirs {
+        -1 => Ok(()),
+        _ if theirs < ours => Err(ResponseError::FencedLeaderEpoch.code()),
+        _ if theirs > ours => Err(ResponseError::UnknownLeaderEpoch.code()),
+        _ => Ok(()),
+    }
+}
+
+fn text(text: impl Into<String>) -> StrBytes {
+    StrBytes::from_string(text.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! Replaces all settings of topics: the older way, which resets what is not named.
+
+use std::sync::Arc;
+
+use logmill_bus_protocol::ResponseError;
+use logmill_bus_protocol::messages::alter_configs_request::AlterConfigsResource;
+use logmill_bus_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
+use logmill_bus_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
+
+use super::describe_configs::TOPIC;
+use super::{Call, text};
+use crate::broker::Broker;
+use crate::topics::{TopicError, check_settings};
+
+pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: AlterConfigsRequest) -> AlterConfigsResponse {
+    let mut responses = Vec::with_capacity(request.resources.len());
+    for asked in request.resources {
+        let outcome = replace(broker, &asked, request.validate_only).await;
+        let response = AlterConfigsResourceResponse::default()
+            .with_resource_type(asked.resource_type)
+            .with_resource_name(asked.resource_name)
+            .with_error_message(None);
+        responses.push(match outcome {
+            Ok(()) => response,
+            Err((code, message)) => response.with_error_code(code).with_error_message(Some(text(message))),
+        });
+    }
+    AlterConfigsResponse::default().with_responses(responses)
+}
+
+async fn replace(broker: &Broker, asked: &AlterConfigsResource, only_check: bool) -> Result<(), (i16, String)> {
+    let failed = |error: TopicError| (error.code(), error.to_string());
+    if asked.resource_type != TOPIC {
+        return Err((ResponseError::InvalidRequest.code(), "only topics have settings that can be changed".to_owned()));
+    }
+    let settings = asked
+        .configs
+        .iter()
+        .filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?.to_string())))
+        .collect();
+    if only_check {
+        return check_settings(&settings).map_err(|problem| failed(TopicError::Setting(problem)));
+    }
+    broker.topics.set(&asked.resource_name, settings).await.map_err(failed)
+}

@@ -1,0 +1,26 @@
+//! Gives topics more partitions.
+
+use std::sync::Arc;
+
+use logmill_bus_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
+use logmill_bus_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
+
+use super::{Call, text};
+use crate::broker::Broker;
+
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    _: &Call,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let mut results = Vec::with_capacity(request.topics.len());
+    for asked in request.topics {
+        let outcome = broker.topics.add_partitions(&asked.name, asked.count, request.validate_only).await;
+        let result = CreatePartitionsTopicResult::default().with_name(asked.name).with_error_message(None);
+        results.push(match outcome {
+            Ok(()) => result,
+            Err(error) => result.with_error_code(error.code()).with_error_message(Some(text(error.to_string()))),
+        });
+    }
+    CreatePartitionsResponse::default().with_results(results)
+}

@@ -1,0 +1,18 @@
+//! Removes groups that have no members, with their offsets.
+
+use std::sync::Arc;
+
+use logmill_bus_protocol::messages::delete_groups_response::DeletableGroupResult;
+use logmill_bus_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
+
+use super::Call;
+use crate::broker::Broker;
+
+pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+    let mut results = Vec::with_capacity(request.groups_names.len());
+    for id in request.groups_names {
+        let code = broker.groups.forget(&id, None).await.err().unwrap_or(0);
+        results.push(DeletableGroupResult::default().with_group_id(id).with_error_code(code));
+    }
+    DeleteGroupsResponse::default().with_results(results)
+}

@@ -1,0 +1,185 @@
+//! Gives records out: what is there at once, or what comes within the time that the client is willing to wait.
+//!
+//! A waiting fetch sleeps until a log that it reads has more on disk; nothing is polled.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use logmill_bus_log::{Partition, ReadError};
+use logmill_bus_protocol::messages::FetchRequest;
+use logmill_bus_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use logmill_bus_protocol::{FetchAnswer, PartitionAnswer, ResponseError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Answer, Call, Refused, check_epoch};
+use crate::broker::Broker;
+use crate::topics::Topic;
+
+/// The most records in one answer, whatever the client would take: Kafka's clients ask for 50 MiB, which many of them
+/// at once would make too much to hold.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// The longest wait: a client that asks for more would look dead.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// From here on a topic is named by its id.
+const IDS_SINCE: i16 = 13;
+
+/// One partition that is asked for.
+struct Part {
+    topic: usize,
+    from: i64,
+    bytes_max: usize,
+    /// Its log, or why it has none to read.
+    log: Result<Log, i16>,
+    answer: PartitionAnswer,
+}
+
+struct Log {
+    log: Arc<Partition>,
+    changes: watch::Receiver<i64>,
+}
+
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Answer, Refused> {
+    let version = call.version();
+    // Sessions are not kept: a client that asks for one is answered with session 0 and sends all it wants each time.
+    if request.session_id != 0 {
+        let refused = FetchAnswer::refused(ResponseError::FetchSessionIdNotFound.code());
+        return Ok(Answer::Now(refused.encode(call.header.correlation_id, version)?));
+    }
+    let mut parts = parts(broker, version, &request.topics);
+    let limit = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
+    let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(limit);
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
+    let until = Instant::now() + wait;
+    let mut total = 0;
+    loop {
+        let ends = read(&mut parts, limit, &mut total);
+        if ends || total >= enough || parts.is_empty() {
+            break;
+        }
+        let woken = tokio::time::timeout_at(until, any_change(&mut parts));
+        if !matches!(broker.shutdown.unless(woken).await, Some(Ok(()))) {
+            break;
+        }
+    }
+    broker.meters.bytes_out.add(total as u64);
+    let mut answer = FetchAnswer::default();
+    let mut parts = VecDeque::from(parts);
+    for (index, topic) in request.topics.iter().enumerate() {
+        answer.topic(&topic.topic, topic.topic_id);
+        while let Some(part) = parts.pop_front_if(|part| part.topic == index) {
+            answer.partition(part.answer);
+        }
+    }
+    Ok(Answer::Now(answer.encode(call.header.correlation_id, version)?))
+}
+
+fn parts(broker: &Broker, version: i16, topics: &[FetchTopic]) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for (index, asked) in topics.iter().enumerate() {
+        let topic = if version >= IDS_SINCE {
+            broker.topics.with_id(asked.topic_id).ok_or(ResponseError::UnknownTopicId.code())
+        } else {
+            broker.topics.named(&asked.topic).ok_or(ResponseError::UnknownTopicOrPartition.code())
+        };
+        for partition in &asked.partitions {
+            let log = topic.as_deref().map_err(|code| *code).and_then(|topic| log_of(topic, partition));
+            let answer = PartitionAnswer {
+                partition: partition.partition,
+                error_code: *log.as_ref().err().unwrap_or(&0),
+                high_watermark: -1,
+                log_start: -1,
+                records: Vec::new(),
+            };
+            parts.push(Part {
+                topic: index,
+                from: partition.fetch_offset,
+                bytes_max: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
+                log,
+                answer,
+            });
+        }
+    }
+    parts
+}
+
+fn log_of(topic: &Topic, asked: &FetchPartition) -> Result<Log, i16> {
+    let slot = topic.partition(asked.partition).ok_or(ResponseError::UnknownTopicOrPartition.code())?;
+    check_epoch(asked.current_leader_epoch, slot.epochs.current())?;
+    let log = slot.log.clone().ok_or(ResponseError::KafkaStorageError.code())?;
+    let changes = log.durable_changes();
+    Ok(Log { log, changes })
+}
+
+/// Reads what is there, into partitions that have nothing yet. True when the answer must not wait: something is wrong
+/// with a partition, and its client should know.
+fn read(parts: &mut [Part], limit: usize, total: &mut usize) -> bool {
+    let mut ends = false;
+    for part in parts {
+        let Ok(Log { log, changes }) = &mut part.log else {
+            ends = true;
+            continue;
+        };
+        // Seen before it is read: what comes after this wakes the wait.
+        let durable_end = *changes.borrow_and_update();
+        let answer = &mut part.answer;
+        answer.high_watermark = durable_end;
+        answer.log_start = log.log_start();
+        let room = limit.saturating_sub(*total);
+        // The first records come even if they are more than is asked for, or nobody could ever read them.
+        let first = *total == 0;
+        if !answer.records.is_empty() || part.from == durable_end || (room == 0 && !first) {
+            continue;
+        }
+        match log.read(part.from, part.bytes_max.min(room), i64::MAX, first) {
+            Ok(slice) => {
+                *total += slice.bytes.len();
+                if !slice.bytes.is_empty() {
+                    answer.records.push(slice.bytes);
+                }
+            }
+            Err(error) => {
+                ends = true;
+                answer.error_code = code_of(&error, part.from, log);
+            }
+        }
+    }
+    ends
+}
+
+fn code_of(error: &ReadError, from: i64, log: &Partition) -> i16 {
+    match error {
+        ReadError::OutOfRange { .. } => ResponseError::OffsetOutOfRange.code(),
+        ReadError::Corrupt { .. } | ReadError::Io { .. } => {
+            tracing::error!(topic_id = log.topic_id(), partition = log.partition(), from, %error, "can't read");
+            ResponseError::KafkaStorageError.code()
+        }
+    }
+}
+
+/// Resolves when any of the logs has more on disk.
+async fn any_change(parts: &mut [Part]) {
+    type Change<'p> = Pin<Box<dyn Future<Output = Result<(), watch::error::RecvError>> + Send + 'p>>;
+    let mut changes: Vec<Option<Change<'_>>> = parts
+        .iter_mut()
+        .filter_map(|part| part.log.as_mut().ok())
+        .map(|log| Some(Box::pin(log.changes.changed()) as Change<'_>))
+        .collect();
+    poll_fn(|context| {
+        for slot in &mut changes {
+            let Some(change) = slot else { continue };
+            match change.as_mut().poll(context) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => return Poll::Ready(()),
+                // The topic was removed; the wait for the others goes on.
+                Poll::Ready(Err(_)) => *slot = None,
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+}

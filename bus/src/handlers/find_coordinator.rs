@@ -1,0 +1,43 @@
+//! Who coordinates a group: this broker.
+
+use std::sync::Arc;
+
+use logmill_bus_protocol::messages::find_coordinator_response::Coordinator;
+use logmill_bus_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
+use logmill_bus_protocol::{ResponseError, StrBytes};
+
+use super::{Call, text};
+use crate::broker::{Broker, NODE_ID};
+
+const GROUP: i8 = 0;
+/// Since here one request asks about several.
+const SEVERAL_SINCE: i16 = 4;
+
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    call: &Call,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    let (host, port) = broker.address_for(call.local);
+    let refusal = (request.key_type != GROUP).then(|| text("this broker coordinates consumer groups and nothing else"));
+    let code = refusal.as_ref().map_or(0, |_| ResponseError::UnsupportedVersion.code());
+    let response = FindCoordinatorResponse::default();
+    if call.version() < SEVERAL_SINCE {
+        return response
+            .with_error_code(code)
+            .with_error_message(refusal)
+            .with_node_id(BrokerId(NODE_ID))
+            .with_host(text(host))
+            .with_port(i32::from(port));
+    }
+    let here = |key: StrBytes| {
+        Coordinator::default()
+            .with_key(key)
+            .with_error_code(code)
+            .with_error_message(refusal.clone())
+            .with_node_id(BrokerId(NODE_ID))
+            .with_host(text(host.as_str()))
+            .with_port(i32::from(port))
+    };
+    response.with_coordinators(request.coordinator_keys.into_iter().map(here).collect())
+}

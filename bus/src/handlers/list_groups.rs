@@ -1,0 +1,32 @@
+//! Which groups there are.
+
+use std::sync::Arc;
+
+use logmill_bus_protocol::StrBytes;
+use logmill_bus_protocol::messages::list_groups_response::ListedGroup;
+use logmill_bus_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
+
+use super::{Call, text};
+use crate::broker::Broker;
+
+/// The kind of all groups here, as KIP-848 names it.
+const CLASSIC: &str = "classic";
+
+pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: ListGroupsRequest) -> ListGroupsResponse {
+    let wanted = |filter: &[StrBytes], value: &str| {
+        filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
+    };
+    let groups = broker
+        .groups
+        .list()
+        .into_iter()
+        .filter(|group| wanted(&request.states_filter, group.state) && wanted(&request.types_filter, CLASSIC))
+        .map(|group| {
+            ListedGroup::default()
+                .with_group_id(text(group.name).into())
+                .with_protocol_type(text(group.protocol_type))
+                .with_group_state(text(group.state))
+                .with_group_type(text(CLASSIC))
+        });
+    ListGroupsResponse::default().with_groups(groups.collect())
+}

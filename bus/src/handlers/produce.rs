@@ -1,0 +1,212 @@
+//! Takes records in: appended at once and in order, answered when they are on disk.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use logmill_bus_log::{AppendError, Partition, Poisoned};
+use logmill_bus_protocol::ResponseError;
+use logmill_bus_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use logmill_bus_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use logmill_bus_protocol::messages::{ProduceRequest, ProduceResponse};
+
+use super::{Answer, Call, Refused, text};
+use crate::broker::Broker;
+use crate::groups::now_ms;
+use crate::topics::Topic;
+
+/// Bodies before this carry records of formats that are not kept.
+const OLDEST_VERSION: i16 = 3;
+/// From here on a topic is named by its id.
+const IDS_SINCE: i16 = 13;
+/// The batch's own length stands behind its base offset, and does not count these two fields.
+const BATCH_LENGTH_AT: usize = 8;
+const BATCH_PREFIX_BYTES: usize = 12;
+
+/// What must be on disk before the answer goes: the log, and the end of what was appended.
+struct Wait {
+    topic: usize,
+    partition: usize,
+    log: Arc<Partition>,
+    end: i64,
+}
+
+type Durable = Pin<Box<dyn Future<Output = Result<(), Poisoned>> + Send>>;
+
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRequest) -> Result<Answer, Refused> {
+    let mut response = ProduceResponse::default();
+    let mut waits = Vec::new();
+    let refusal = refuse_all(call, &request);
+    for topic_data in request.topic_data {
+        let topic = find(broker, call, &topic_data);
+        let mut answers = TopicProduceResponse::default().with_topic_id(topic_data.topic_id).with_name(topic_data.name);
+        for data in topic_data.partition_data {
+            let index = data.index;
+            let outcome = match (&refusal, &topic) {
+                (Some(refusal), _) => Err(refusal.clone()),
+                (None, Err(refusal)) => Err(refusal.clone()),
+                (None, Ok(topic)) => append(broker, topic, data),
+            };
+            let answer = PartitionProduceResponse::default().with_index(index);
+            answers.partition_responses.push(match outcome {
+                Ok(Taken { answer, wait }) => {
+                    waits.extend(wait.map(|(log, end)| Wait {
+                        topic: response.responses.len(),
+                        partition: answers.partition_responses.len(),
+                        log,
+                        end,
+                    }));
+                    answer
+                }
+                Err(Refusal { code, message }) => {
+                    answer.with_base_offset(-1).with_error_code(code).with_error_message(message.map(text))
+                }
+            });
+        }
+        response.responses.push(answers);
+    }
+    if request.acks == 0 {
+        return Ok(Answer::None);
+    }
+    if waits.is_empty() {
+        return Ok(Answer::Now(vec![call.answer::<ProduceRequest>(&response)?]));
+    }
+    // Asked for all at once, so that they share a sync.
+    let call = call.clone();
+    let ask = |wait: Wait| (wait.topic, wait.partition, Box::pin(wait.log.wait_durable(wait.end)) as Durable);
+    let pending: Vec<_> = waits.into_iter().map(ask).collect();
+    Ok(Answer::Later(Box::pin(async move {
+        for (topic, partition, durable) in pending {
+            let Err(poisoned) = durable.await else { continue };
+            let answers = response.responses.get_mut(topic).map(|topic| &mut topic.partition_responses);
+            if let Some(answer) = answers.and_then(|answers| answers.get_mut(partition)) {
+                answer.error_code = ResponseError::KafkaStorageError.code();
+                answer.error_message = Some(text(poisoned.to_string()));
+                answer.base_offset = -1;
+            }
+        }
+        Ok(vec![call.answer::<ProduceRequest>(&response)?])
+    })))
+}
+
+#[derive(Clone, Debug)]
+struct Refusal {
+    code: i16,
+    message: Option<String>,
+}
+
+impl Refusal {
+    fn new(error: ResponseError) -> Self {
+        Self { code: error.code(), message: None }
+    }
+
+    fn because(error: ResponseError, message: impl Into<String>) -> Self {
+        Self { code: error.code(), message: Some(message.into()) }
+    }
+}
+
+/// What is wrong with the request as a whole; the connection lives on.
+fn refuse_all(call: &Call, request: &ProduceRequest) -> Option<Refusal> {
+    if call.version() < OLDEST_VERSION {
+        let message = "records must be sent in the format of Kafka 0.11 or later";
+        return Some(Refusal::because(ResponseError::UnsupportedForMessageFormat, message));
+    }
+    if !matches!(request.acks, -1..=1) {
+        return Some(Refusal::because(ResponseError::InvalidRequiredAcks, "acks is none of -1, 0 and 1"));
+    }
+    if request.transactional_id.is_some() {
+        return Some(Refusal::because(ResponseError::InvalidTxnState, "transactions are not offered by this broker"));
+    }
+    None
+}
+
+fn find(broker: &Broker, call: &Call, data: &TopicProduceData) -> Result<Arc<Topic>, Refusal> {
+    if call.version() >= IDS_SINCE {
+        broker.topics.with_id(data.topic_id).ok_or_else(|| Refusal::new(ResponseError::UnknownTopicId))
+    } else {
+        broker.topics.named(&data.name).ok_or_else(|| Refusal::new(ResponseError::UnknownTopicOrPartition))
+    }
+}
+
+struct Taken {
+    answer: PartitionProduceResponse,
+    /// What to wait for, unless the topic acknowledges before the disk has it.
+    wait: Option<(Arc<Partition>, i64)>,
+}
+
+fn append(broker: &Broker, topic: &Topic, data: PartitionProduceData) -> Result<Taken, Refusal> {
+    let slot = topic.partition(data.index).ok_or_else(|| Refusal::new(ResponseError::UnknownTopicOrPartition))?;
+    let log = slot.log.as_ref().ok_or_else(|| {
+        Refusal::because(ResponseError::KafkaStorageError, "the partition could not be opened; see the broker's log")
+    })?;
+    let records = data.records.unwrap_or_default();
+    if let Some(bytes) = largest_batch(&records).filter(|bytes| *bytes > topic.limits.message_bytes_max) {
+        let message = format!("a batch of {bytes} bytes; max.message.bytes is {}", topic.limits.message_bytes_max);
+        return Err(Refusal::because(ResponseError::MessageTooLarge, message));
+    }
+    if records.is_empty() {
+        return Err(Refusal::because(ResponseError::InvalidRecord, "no records"));
+    }
+    let bytes = records.len() as u64;
+    let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+    let batches = records.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+    let appended =
+        log.append(batches, slot.epochs.current(), now, topic.limits.stamp).map_err(|error| refusal_of(&error))?;
+    if !appended.duplicate {
+        broker.meters.records.add(u64::try_from(appended.end_offset - appended.base_offset).unwrap_or(0));
+        broker.meters.bytes_in.add(bytes);
+    }
+    let answer = PartitionProduceResponse::default()
+        .with_index(data.index)
+        .with_base_offset(appended.base_offset)
+        .with_log_append_time_ms(appended.append_time_ms.unwrap_or(-1))
+        .with_log_start_offset(log.log_start());
+    let wait = (!topic.limits.write_caching).then(|| (Arc::clone(log), appended.end_offset));
+    Ok(Taken { answer, wait })
+}
+
+/// Size of the largest batch, by the batches' own lengths; what is broken ends it and is found by the log.
+fn largest_batch(records: &Bytes) -> Option<usize> {
+    let mut rest: &[u8] = records;
+    let mut largest = None;
+    while let Some(length) = rest.get(BATCH_LENGTH_AT..).and_then(<[u8]>::first_chunk::<4>) {
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok()?.saturating_add(BATCH_PREFIX_BYTES);
+        largest = largest.max(Some(length));
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    largest
+}
+
+fn refusal_of(error: &AppendError) -> Refusal {
+    let code = match error {
+        AppendError::Corrupt { .. } => ResponseError::CorruptMessage,
+        AppendError::UnsupportedMagic { .. } => ResponseError::UnsupportedForMessageFormat,
+        AppendError::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
+        AppendError::DuplicateTooOld { .. } => ResponseError::DuplicateSequenceNumber,
+        AppendError::ProducerFenced { .. } => ResponseError::InvalidProducerEpoch,
+        AppendError::Full { .. } | AppendError::Poisoned(_) | AppendError::Io { .. } => {
+            tracing::error!(%error, "records were refused");
+            ResponseError::KafkaStorageError
+        }
+    };
+    Refusal::because(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_batch_is_found_by_lengths_alone() {
+        let batch = |length: usize| {
+            let mut batch = vec![0u8; length];
+            let own = i32::try_from(length - BATCH_PREFIX_BYTES).unwrap();
+            batch[BATCH_LENGTH_AT..BATCH_PREFIX_BYTES].copy_from_slice(&own.to_be_bytes());
+            batch
+        };
+        let records = Bytes::from([batch(70), batch(300), batch(61)].concat());
+        assert_eq!(largest_batch(&records), Some(300));
+        assert_eq!(largest_batch(&Bytes::new()), None);
+        assert_eq!(largest_batch(&Bytes::from(vec![0xff; 100])), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! What the broker counts.
+
+use std::sync::Arc;
+
+use logmill_core::StatusBoard;
+use logmill_core::stage::Counter;
+
+/// Running totals, on the board.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    /// Records taken in.
+    pub(crate) records: Counter,
+    /// Bytes of batches taken in.
+    pub(crate) bytes_in: Counter,
+    /// Bytes of batches given out.
+    pub(crate) bytes_out: Counter,
+    /// Requests answered or refused.
+    pub(crate) requests: Counter,
+    /// Connections closed because of what came in on them.
+    pub(crate) refused: Counter,
+    /// Where gauges and problems go.
+    pub(crate) board: Arc<StatusBoard>,
+}
+
+impl Meters {
+    pub(crate) fn new(board: Arc<StatusBoard>) -> Self {
+        Self {
+            records: board.counter("records"),
+            bytes_in: board.counter("bytes_in"),
+            bytes_out: board.counter("bytes_out"),
+            requests: board.counter("requests"),
+            refused: board.counter("connections_refused"),
+            board,
+        }
+    }
+}
