@@ -1,4 +1,5 @@
 // The live tail: new events from the server, put on top of the rows, held back while the reader looks at older ones.
+import { textOf, valueOf } from "../lib/event";
 import type { ApiError, Hit, Scope } from "../lib/types";
 
 /** Rows kept while the tail runs; older ones can be searched for. */
@@ -93,7 +94,9 @@ export class Tail {
     if (this.#queue.length === 0) return;
     const known = this.rows();
     const seen = new Set(known.slice(0, SEEN_MAX).map((hit) => hit.id));
-    const fresh = this.#queue.filter((hit) => !seen.has(hit.id)).reverse();
+    const time = (hit: Hit) => textOf(valueOf(hit.source, "@timestamp"));
+    // Several files arrive side by side: within a batch they are put in order, across batches arrival is the order.
+    const fresh = this.#queue.filter((hit) => !seen.has(hit.id)).sort((a, b) => (time(a) < time(b) ? 1 : -1));
     this.#queue = [];
     if (fresh.length > 0) this.setRows([...fresh, ...known].slice(0, ROWS_MAX));
   }
