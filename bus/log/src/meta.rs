@@ -35,7 +35,8 @@ impl Kind {
     }
 }
 
-fn encode(kind: Kind) -> Vec<u8> {
+/// The file's bytes.
+pub(crate) fn encode(kind: Kind) -> Vec<u8> {
     let mut out = Vec::with_capacity(16);
     out.put_slice(kind.magic());
     out.put_u32(VERSION);

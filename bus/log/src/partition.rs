@@ -20,6 +20,7 @@ use crate::options::LogOptions;
 use crate::producers::Producers;
 use crate::recovery::{Recovered, SUSPECT_FILE};
 use crate::segment::Sealed;
+use crate::settle::CHECKPOINT_BYTES;
 
 /// The log of one partition. All methods may be called from any thread; those that touch the disk block
 /// (an append writes to the page cache, and syncs only when a segment is full).
@@ -102,10 +103,11 @@ impl Partition {
     ) -> Arc<Self> {
         let durable_bytes = found.index.summary().bytes;
         let durable_end = found.index.summary().next_offset;
+        let unchecked_bytes = if found.checkpoint_due { CHECKPOINT_BYTES } else { 0 };
         let active =
             Active { path: found.active_path, file: Arc::new(found.active_file), index: found.index, durable_bytes };
         let writer =
-            Writer { producers: found.producers, reserved_bytes: durable_bytes, begun_ms: None, unchecked_bytes: 0 };
+            Writer { producers: found.producers, reserved_bytes: durable_bytes, begun_ms: None, unchecked_bytes };
         Arc::new_cyclic(|me| Self {
             name: format!("{}/{}", home.topic_id, home.number).into(),
             topic_id: home.topic_id,

@@ -38,12 +38,18 @@ pub(crate) struct Recovered {
 
 /// Makes a new partition's files in `dir`, which must be there and empty.
 pub(crate) fn create(disk: &dyn Disk, dir: &Path) -> Result<(), LogError> {
-    meta::write(disk, dir, Kind::Partition)?;
     let failed = |source| LogError::Io { action: "create a log in", path: dir.to_owned(), source };
-    segment::create(disk, dir, 0).map_err(failed)?;
     let empty = Summary { next_offset: 0, bytes: 0, max_time: NO_TIME, max_time_offset: -1 };
     let checkpoint = Checkpoint { log_start: 0, segment: 0, summary: empty, producers: Producers::default() };
-    crate::disk::replace(disk, &dir.join(checkpoint::FILE), &checkpoint.encode()).map_err(failed)
+    let write = |name: &str, bytes: &[u8]| {
+        let file = File::create_new(dir.join(name))?;
+        disk.write_all_at(&file, bytes, 0)?;
+        disk.sync(&file)
+    };
+    write(Kind::Partition.file(), &meta::encode(Kind::Partition)).map_err(failed)?;
+    write(checkpoint::FILE, &checkpoint.encode()).map_err(failed)?;
+    // Its creation makes all three names durable.
+    segment::create(disk, dir, 0).map(drop).map_err(failed)
 }
 
 /// Recovers the partition in `dir`, adding to `report` what was found.

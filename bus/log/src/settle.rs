@@ -13,7 +13,7 @@ use crate::segment::{self, Sealed};
 
 /// A checkpoint is due after so many bytes: about what is checked within a tenth of a second at a restart,
 /// while a checkpoint costs a few milliseconds.
-const CHECKPOINT_BYTES: u64 = 32 << 20;
+pub(crate) const CHECKPOINT_BYTES: u64 = 32 << 20;
 
 impl Partition {
     /// Writes a checkpoint if enough was appended since the last, and nobody else is at it.
@@ -30,38 +30,38 @@ impl Partition {
     /// Makes everything durable and notes that, so that the next start need not check it.
     pub(crate) fn checkpoint(&self) -> Result<(), LogError> {
         let _one_at_a_time = self.checkpointing.lock();
-        let (checkpoint, index) = {
+        let (checkpoint, index, unchecked_bytes) = {
             let mut writer = self.writer.lock();
             let shared = self.shared.read();
             let index = shared.active.index.clone();
-            writer.unchecked_bytes = 0;
             let checkpoint = Checkpoint {
                 log_start: shared.log_start,
                 segment: index.base_offset(),
                 summary: *index.summary(),
                 producers: writer.producers.clone(),
             };
-            (checkpoint, index)
+            (checkpoint, index, std::mem::take(&mut writer.unchecked_bytes))
         };
+        let written = self.write_checkpoint(&checkpoint, &index);
+        if written.is_err() {
+            self.writer.lock().unchecked_bytes += unchecked_bytes;
+        }
+        written
+    }
+
+    fn write_checkpoint(&self, checkpoint: &Checkpoint, index: &Index) -> Result<(), LogError> {
         // If the segment is closed meanwhile, closing it has made it durable.
         self.sync()?;
+        let failed = |path: PathBuf| move |source| LogError::Io { action: "write", path, source };
         if checkpoint.summary.bytes > 0 {
             let _one_at_a_time = self.index_file.lock();
             if self.shared.read().active.index.base_offset() == checkpoint.segment {
                 let path = segment::index_path(&self.dir, checkpoint.segment);
-                segment::write_index(&*self.disk, &self.dir, &index).map_err(|source| LogError::Io {
-                    action: "write",
-                    path,
-                    source,
-                })?;
+                segment::write_index(&*self.disk, &self.dir, index).map_err(failed(path))?;
             }
         }
         let path = self.dir.join(checkpoint::FILE);
-        replace(&*self.disk, &path, &checkpoint.encode()).map_err(|source| LogError::Io {
-            action: "write",
-            path,
-            source,
-        })
+        replace(&*self.disk, &path, &checkpoint.encode()).map_err(failed(path))
     }
 
     /// Closes the active segment, all of it durable, and begins a new one. An empty one stays.
@@ -96,11 +96,14 @@ impl Partition {
         Ok(())
     }
 
-    /// Before the last reference goes, for a clean end.
+    /// Before the last reference goes, for a clean end. Costs nothing if nothing was written.
     pub(crate) fn close(&self) -> Result<(), LogError> {
         {
             let mut writer = self.writer.lock();
             self.check_poison()?;
+            if writer.unchecked_bytes == 0 && writer.reserved_bytes == self.shared.read().active.index.summary().bytes {
+                return Ok(());
+            }
             let (file, bytes) = {
                 let shared = self.shared.read();
                 (Arc::clone(&shared.active.file), shared.active.index.summary().bytes)

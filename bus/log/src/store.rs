@@ -137,7 +137,11 @@ impl LogStore {
         }
         let aside = topic_dir.join(self.unfinished_name());
         fs::create_dir(&aside).map_err(failed)?;
-        recovery::create(&*self.disk, &aside)?;
+        if let Err(error) = recovery::create(&*self.disk, &aside) {
+            // Most likely the disk is full, and this shall not be what fills it.
+            let _ = fs::remove_dir_all(&aside);
+            return Err(error);
+        }
         fs::rename(&aside, dir).and_then(|()| self.disk.sync_dir(topic_dir)).map_err(failed)
     }
 

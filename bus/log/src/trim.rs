@@ -5,11 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::disk::is_full;
 use crate::error::LogError;
 use crate::index::{NO_TIME, Summary};
 use crate::options::Retention;
 use crate::partition::{Partition, Shared, Writer};
 use crate::segment;
+use crate::settle::{CHECKPOINT_BYTES, RollError};
 
 /// A slow partition would never fill a segment, and nothing of it could leave: the active segment is closed
 /// when it holds such a part of what may stay.
@@ -40,22 +42,37 @@ impl Partition {
             if offset < 0 || offset > durable_end {
                 return Err(LogError::OutOfRange { offset, log_start, durable_end });
             }
-            if offset <= log_start {
+            // Without a checkpoint that is due, the start that was set earlier is durable.
+            if offset <= log_start && writer.unchecked_bytes < CHECKPOINT_BYTES {
                 return Ok(());
             }
             self.check_poison()?;
             let everything = offset >= self.log_end();
-            self.shared.write().log_start = offset;
+            self.shared.write().log_start = offset.max(log_start);
+            writer.unchecked_bytes = writer.unchecked_bytes.max(CHECKPOINT_BYTES);
             if everything {
-                self.roll(&mut writer)?;
+                self.roll_if_room(&mut writer)?;
             }
         }
-        // The new start must be known before files go, or a restart would offer what is left of them.
-        self.checkpoint()?;
+        // The new start must be known before files go, or a restart would offer what is left of them;
+        // unless there is room to note it only afterwards.
+        let noted = self.checkpoint();
+        let full = matches!(&noted, Err(LogError::Io { source, .. }) if is_full(source));
+        if !full {
+            noted?;
+        }
         self.drop_front(|shared| {
             shared.sealed.front().is_some_and(|first| first.summary.next_offset <= shared.log_start)
         })?;
-        Ok(())
+        if full { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// Removing must work when the disk is full, though beginning a segment then does not.
+    fn roll_if_room(&self, writer: &mut Writer) -> Result<(), LogError> {
+        match self.roll(writer) {
+            Err(RollError::Io { source, .. }) if is_full(&source) => Ok(()),
+            rolled => Ok(rolled?),
+        }
     }
 
     /// Removes whole segments from the front as the policy says. Call it every minute or so.
@@ -67,7 +84,7 @@ impl Partition {
             let mut writer = self.writer.lock();
             writer.producers.expire(now_ms);
             if self.check_poison().is_ok() && self.worth_closing(&writer, now_ms, policy) {
-                self.roll(&mut writer)?;
+                self.roll_if_room(&mut writer)?;
             }
         }
         let oldest_ms = policy.max_age.map(|age| now_ms.saturating_sub(millis(age)));

@@ -101,3 +101,29 @@ fn a_write_that_cannot_be_taken_back_poisons() {
     let store = on(root.path(), &disk);
     assert_eq!(keep(&store.get("t", 0).unwrap(), Sample::default()).base_offset, 1);
 }
+
+#[test]
+fn a_full_disk_can_be_freed_and_refuses_new_partitions_cleanly() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = Faulty::new();
+    let store = on(root.path(), &disk);
+    let partition = store.create("t", 0).unwrap();
+    for _ in 0..40 {
+        keep(&partition, Sample { value_bytes: 100, ..Default::default() });
+    }
+    disk.leave_room(0);
+    assert!(store.create("t", 1).is_err() && store.get("t", 1).is_none());
+    let before = segments(&partition_dir(root.path()), "log").len();
+    let policy = crate::Retention { max_bytes: Some(3_000), max_age: None };
+    assert!(partition.retain(0, &policy).unwrap().segments > 0);
+    // The new start can't be noted, but the room is won.
+    assert!(partition.delete_before(39).is_err());
+    assert_eq!(partition.log_start(), 39);
+    assert!(segments(&partition_dir(root.path()), "log").len() < before);
+    disk.free();
+    partition.delete_before(39).unwrap();
+    keep(&partition, Sample::default());
+    store.create("t", 1).unwrap();
+    drop((partition, store));
+    assert_eq!(offsets(&open(root.path()).0.get("t", 0).unwrap()), [39, 40]);
+}

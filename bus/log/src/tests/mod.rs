@@ -2,10 +2,12 @@
 
 mod faults;
 mod idempotence;
+mod kill;
 mod power;
 mod recovery;
 mod retention;
 mod roundtrip;
+mod together;
 
 use std::fs;
 use std::future::Future;
