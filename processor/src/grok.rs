@@ -10,7 +10,7 @@ mod translate;
 use logmill_core::FieldPath;
 use serde_json::{Number, Value};
 
-pub(crate) use engine::{Found, Grok, Scratch};
+pub(crate) use engine::{Grok, Scratch};
 pub(crate) use translate::translate;
 
 /// Why a grok pattern can't be used.
@@ -88,9 +88,7 @@ impl Kind {
                     _ => kept(),
                 },
             }),
-            Self::Float => {
-                Some(text.parse().ok().and_then(Number::from_f64).map_or_else(kept, Value::Number))
-            }
+            Self::Float => Some(text.parse().ok().and_then(Number::from_f64).map_or_else(kept, Value::Number)),
             Self::Bool => Some(match text {
                 "true" | "TRUE" | "True" => Value::Bool(true),
                 "false" | "FALSE" | "False" => Value::Bool(false),

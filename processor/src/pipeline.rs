@@ -7,6 +7,7 @@ mod problems;
 mod route;
 mod test;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -32,6 +33,8 @@ pub(crate) struct Pipeline {
     /// Tells versions of the configuration apart, in dead letters.
     pub(crate) hash: String,
     pub(crate) lints: Vec<String>,
+    /// Every topic that it reads or may write.
+    pub(crate) topics: BTreeSet<String>,
     pub(crate) meters: Vec<Meter>,
     block: Vec<Node>,
     outputs: Vec<Output>,
@@ -152,6 +155,26 @@ impl Pipeline {
         }
     }
 
+    /// Adds a step that panics on the message "poison".
+    #[cfg(test)]
+    pub(crate) fn poison(&mut self) {
+        #[derive(Debug)]
+        struct Poison;
+        impl Step for Poison {
+            fn run(&self, event: &mut Event, _: &mut Scene) -> Result<(), Failure> {
+                assert!(event.0.get("message").is_none_or(|message| message != "poison"), "on purpose");
+                Ok(())
+            }
+        }
+        self.block.push(Node {
+            meter: 0,
+            condition: None,
+            action: Action::Step(Box::new(Poison)),
+            on_error: Handler::Ignore,
+            ignore_missing: false,
+        });
+    }
+
     fn routes(&self, event: &Event) -> Vec<Route> {
         let mut routes = Vec::with_capacity(1);
         for output in &self.outputs {
@@ -168,13 +191,7 @@ impl Pipeline {
         routes
     }
 
-    fn block(
-        &self,
-        block: &[Node],
-        event: &mut Event,
-        scene: &mut Scene,
-        tallies: &mut Tallies,
-    ) -> Result<(), Stop> {
+    fn block(&self, block: &[Node], event: &mut Event, scene: &mut Scene, tallies: &mut Tallies) -> Result<(), Stop> {
         block.iter().try_for_each(|node| self.node(node, event, scene, tallies))
     }
 

@@ -43,9 +43,10 @@ fn is_count(text: &str) -> bool {
 fn http_date(text: &str) -> Option<Civil> {
     let bytes = text.as_bytes().get(..26)?;
     let number = |at: usize, digits: usize| -> Option<u16> {
-        bytes.get(at..at + digits)?.iter().try_fold(0u16, |value, byte| {
-            byte.is_ascii_digit().then(|| value * 10 + u16::from(byte - b'0'))
-        })
+        bytes
+            .get(at..at + digits)?
+            .iter()
+            .try_fold(0u16, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u16::from(byte - b'0')))
     };
     let shape = [(2, b'/'), (6, b'/'), (11, b':'), (14, b':'), (17, b':'), (20, b' ')];
     if shape.iter().any(|(at, sign)| bytes.get(*at) != Some(sign)) {

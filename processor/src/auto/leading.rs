@@ -149,7 +149,8 @@ fn is_pid(word: &str, after: &str) -> bool {
 /// A dotted or plain name with a dash or colon behind it.
 fn is_logger(word: &str, after: &str) -> bool {
     let name = word.strip_suffix(':').unwrap_or(word);
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$' | b'-' | b'/' | b'[' | b']');
+    let is_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$' | b'-' | b'/' | b'[' | b']');
     let named = !name.is_empty()
         && name.len() <= 200
         && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
@@ -225,9 +226,10 @@ fn epoch(text: &str) -> Option<(Option<Civil>, usize)> {
     if digits != 10 || !text.starts_with('1') {
         return None;
     }
-    let fraction = text.get(10..)?.strip_prefix('.').map_or(0, |fraction| {
-        1 + fraction.bytes().take_while(u8::is_ascii_digit).count()
-    });
+    let fraction = text
+        .get(10..)?
+        .strip_prefix('.')
+        .map_or(0, |fraction| 1 + fraction.bytes().take_while(u8::is_ascii_digit).count());
     let length = digits + fraction;
     let at = crate::time::from_epoch(&text.get(..length)?.trim_end_matches('.').parse().ok()?)?;
     let civil = jiff::tz::TimeZone::UTC.to_datetime(at);
@@ -254,7 +256,9 @@ fn ctime(text: &str) -> Option<(Option<Civil>, usize)> {
     let day = day_text.trim().parse::<u8>().ok()?;
     let (time, used) = time_of_day(rest.get(7..)?)?;
     let mut length = skipped + 7 + used;
-    let year = text.get(length + 1..length + 5).filter(|year| text.as_bytes().get(length) == Some(&b' ') && year.bytes().all(|byte| byte.is_ascii_digit()));
+    let year = text
+        .get(length + 1..length + 5)
+        .filter(|year| text.as_bytes().get(length) == Some(&b' ') && year.bytes().all(|byte| byte.is_ascii_digit()));
     let year = year.and_then(|year| year.parse::<i16>().ok());
     if year.is_some() {
         length += 5;

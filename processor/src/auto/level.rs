@@ -33,7 +33,8 @@ pub(super) fn level_in_text(word: &str) -> Option<&'static str> {
     }
     let known = level(word)?;
     let chance = ["log", "fine", "note", "config", "system", "silly", "statement", "finer", "finest", "verbose"];
-    (!chance.iter().any(|other| other.eq_ignore_ascii_case(word)) || word == "CONFIG" || word == "NOTE").then_some(known)
+    (!chance.iter().any(|other| other.eq_ignore_ascii_case(word)) || word == "CONFIG" || word == "NOTE")
+        .then_some(known)
 }
 
 /// The level of a syslog severity.
@@ -82,7 +83,9 @@ mod tests {
 
     #[test]
     fn words_meet_in_one_set() {
-        for (word, expected) in [("WARNING", Some("warn")), ("Err", Some("error")), ("SEVERE", Some("error")), ("x", None)] {
+        for (word, expected) in
+            [("WARNING", Some("warn")), ("Err", Some("error")), ("SEVERE", Some("error")), ("x", None)]
+        {
             assert_eq!(level(word), expected, "{word}");
         }
         assert_eq!(level_in_text("fine"), None);

@@ -50,7 +50,9 @@ fn exception(line: &str) -> Option<(&str, &str, usize)> {
         let last = name.rsplit(['.', '$']).next().unwrap_or(name);
         let named = ["Exception", "Error", "Throwable", "Failure"].iter().any(|ending| last.ends_with(ending));
         let is_type = named
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$' | b'/' | b'@'))
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$' | b'/' | b'@'))
             && last.starts_with(|first: char| first.is_ascii_uppercase());
         let ends = word.ends_with(':') || from + word.len() == line.len();
         if is_type && ends {

@@ -86,8 +86,14 @@ fn bsd_time(text: &str) -> Option<(Civil, usize)> {
     if signs.iter().any(|(at, sign)| bytes.get(*at) != Some(sign)) {
         return None;
     }
-    let civil =
-        Civil { month, day: number(4)?, hour: number(7)?, minute: number(10)?, second: number(13)?, ..Civil::default() };
+    let civil = Civil {
+        month,
+        day: number(4)?,
+        hour: number(7)?,
+        minute: number(10)?,
+        second: number(13)?,
+        ..Civil::default()
+    };
     Some((civil, 15))
 }
 

@@ -26,7 +26,8 @@ fn check(text: &str, time: &str, level: &str, message: &str) -> Value {
 
 #[test]
 fn json_lines() {
-    let text = r#"{"ts":"2026-11-22T12:00:00.5Z","level":"WARNING","msg":"slow","took":7,"http.status":500,"host":"x"}"#;
+    let text =
+        r#"{"ts":"2026-11-22T12:00:00.5Z","level":"WARNING","msg":"slow","took":7,"http.status":500,"host":"x"}"#;
     let event = recognised_in(json!({"message": text, "host": {"name": "web-1"}}));
     let expected = json!({
         "message": "slow", "host": {"name": "web-1"}, "@timestamp": "2026-11-22T12:00:00.500Z",
@@ -45,7 +46,10 @@ fn json_lines() {
     assert_eq!(event, json!({"message": r#"{"@timestamp":"soon","a":1}"#, "a": 1, "json": {"@timestamp": "soon"}}));
     let broken = r#"{"a":1"#;
     assert_eq!(line(broken), json!({"message": broken}));
-    assert_eq!(recognised_in(json!({"msg": "direct", "level": "info"})), json!({"message": "direct", "log": {"level": "info"}}));
+    assert_eq!(
+        recognised_in(json!({"msg": "direct", "level": "info"})),
+        json!({"message": "direct", "log": {"level": "info"}})
+    );
     let ecs = line(r#"{"@timestamp":"2026-11-22T12:00:00Z","log.level":"ERROR","message":"m","log.logger":"a.B"}"#);
     assert_eq!(ecs["log"], json!({"level": "error", "logger": "a.B"}));
 }
@@ -68,7 +72,12 @@ fn logfmt_lines() {
 
 #[test]
 fn syslog_lines() {
-    let event = check("<34>Nov 22 12:00:00 web su[7]: 'su root' failed", "2026-11-22T12:00:00.000Z", "critical", "'su root' failed");
+    let event = check(
+        "<34>Nov 22 12:00:00 web su[7]: 'su root' failed",
+        "2026-11-22T12:00:00.000Z",
+        "critical",
+        "'su root' failed",
+    );
     assert_eq!(event["process"], json!({"name": "su", "pid": 7}));
     let syslog = json!({"hostname": "web", "priority": 34, "facility": {"code": 4}, "severity": {"code": 2}});
     assert_eq!(event["log"]["syslog"], syslog);
@@ -79,9 +88,19 @@ fn syslog_lines() {
     assert_eq!(event["log"]["syslog"]["msgid"], "ID47");
     check("<14>1 - - - - - - bare", "", "info", "bare");
 
-    let event = check("Nov 22 12:00:00 web-1 sshd[77]: Failed password for root", "2026-11-22T12:00:00.000Z", "", "Failed password for root");
+    let event = check(
+        "Nov 22 12:00:00 web-1 sshd[77]: Failed password for root",
+        "2026-11-22T12:00:00.000Z",
+        "",
+        "Failed password for root",
+    );
     assert_eq!(event["host"], json!({"hostname": "web-1"}));
-    check("2026-11-22T12:00:00.123456+01:00 web cron[9]: (root) CMD (x)", "2026-11-22T11:00:00.123456Z", "", "(root) CMD (x)");
+    check(
+        "2026-11-22T12:00:00.123456+01:00 web cron[9]: (root) CMD (x)",
+        "2026-11-22T11:00:00.123456Z",
+        "",
+        "(root) CMD (x)",
+    );
     check("Dec 31 23:59:59 web kernel: [1.2] eth0 up", "2025-12-31T23:59:59.000Z", "", "[1.2] eth0 up");
     check("<999>not syslog", "", "", "<999>not syslog");
     check("<14>Nov 22 12:00:00 h app: {\"level\":\"warn\",\"msg\":\"m\"}", "2026-11-22T12:00:00.000Z", "warn", "m");
@@ -110,10 +129,18 @@ fn lines_with_a_time_and_a_level() {
     let noon = "2026-11-22T12:00:00.000Z";
     let noon_ms = "2026-11-22T12:00:00.123Z";
     let event = check("2026-11-22 12:00:00,123 ERROR [main] org.example.App - no luck", noon_ms, "error", "no luck");
-    assert_eq!((&event["process"]["thread"]["name"], &event["log"]["logger"]), (&json!("main"), &json!("org.example.App")));
+    assert_eq!(
+        (&event["process"]["thread"]["name"], &event["log"]["logger"]),
+        (&json!("main"), &json!("org.example.App"))
+    );
     let event = check("2026-11-22 12:00:00,123 - shop.cart - WARNING - too slow", noon_ms, "warn", "too slow");
     assert_eq!(event["log"]["logger"], "shop.cart");
-    let event = check("2026-11-22T12:00:00.123Z  INFO 77 --- [  main] o.s.Boot   : Started App", noon_ms, "info", "Started App");
+    let event = check(
+        "2026-11-22T12:00:00.123Z  INFO 77 --- [  main] o.s.Boot   : Started App",
+        noon_ms,
+        "info",
+        "Started App",
+    );
     assert_eq!((&event["process"]["pid"], &event["log"]["logger"]), (&json!(77), &json!("o.s.Boot")));
     check("[2026-11-22 12:00:00] production.ERROR: x", noon, "", "[2026-11-22 12:00:00] production.ERROR: x");
     check("[2026-11-22 12:00:00,123] INFO Starting (kafka.Server)", noon_ms, "info", "Starting (kafka.Server)");
@@ -153,7 +180,8 @@ fn stack_traces() {
     assert!(trace.starts_with("java.lang.Ill") && trace.ends_with("at d"), "{trace}");
     assert!(event["message"].as_str().is_some_and(|message| message.starts_with("failed\njava.lang")), "{event}");
 
-    let text = "ERROR x\nTraceback (most recent call last):\n  File \"a.py\", line 1, in f\n    g()\nValueError: bad: 5";
+    let text =
+        "ERROR x\nTraceback (most recent call last):\n  File \"a.py\", line 1, in f\n    g()\nValueError: bad: 5";
     assert_eq!(line(text)["error"]["type"], "ValueError");
     assert_eq!(line(text)["error"]["message"], "bad: 5");
     let text = "panic: nil map\n\ngoroutine 1 [running]:\nmain.main()\n\t/x.go:5";

@@ -23,7 +23,9 @@ pub(super) fn parse(text: &str) -> Result<Term, ExpressionError> {
     match parser.peek() {
         Token::End => Ok(term),
         Token::Sign("=") => Err(parser.here("one equals sign", Some("equality is written =="))),
-        Token::Sign("=~") => Err(parser.here("no such operator", Some("write matches(.field, \"regular expression\")"))),
+        Token::Sign("=~") => {
+            Err(parser.here("no such operator", Some("write matches(.field, \"regular expression\")")))
+        }
         _ => Err(parser.here("the expression should have ended", Some("join conditions by `and` or `or`"))),
     }
 }
@@ -178,7 +180,9 @@ impl Parser<'_> {
             Token::Name(name) => self.named(at, &name)?,
             Token::Sign("[") => return Err(error(self.text, at, "a list stands only after `in`", None)),
             Token::End => return Err(error(self.text, at, "the expression ends too early", None)),
-            Token::Sign(_) => return Err(error(self.text, at, "a field, a value or a function should stand here", None)),
+            Token::Sign(_) => {
+                return Err(error(self.text, at, "a field, a value or a function should stand here", None));
+            }
         };
         Ok((at, term))
     }

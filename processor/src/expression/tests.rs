@@ -93,10 +93,16 @@ fn condition() -> impl Strategy<Value = Term> {
     let comparison = prop::sample::select(Comparison::ALL.map(|(_, comparison)| comparison).to_vec());
     let leaf = prop_oneof![
         field(),
-        (comparison, field(), field())
-            .prop_map(|(comparison, left, right)| Term::Compare(comparison, left.into(), right.into())),
-        (field(), literal())
-            .prop_map(|(left, right)| Term::Compare(Comparison::Equal, left.into(), Term::Literal(right).into())),
+        (comparison, field(), field()).prop_map(|(comparison, left, right)| Term::Compare(
+            comparison,
+            left.into(),
+            right.into()
+        )),
+        (field(), literal()).prop_map(|(left, right)| Term::Compare(
+            Comparison::Equal,
+            left.into(),
+            Term::Literal(right).into()
+        )),
         (field(), prop::collection::vec(literal(), 0..4)).prop_map(|(item, list)| Term::In(item.into(), list)),
         (field(), any::<String>()).prop_map(|(item, text)| {
             Term::Call(Function::StartsWith, vec![item, Term::Literal(Literal::Text(text))])

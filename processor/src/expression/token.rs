@@ -16,8 +16,7 @@ pub(super) enum Token {
 }
 
 /// Longest first, so that `<=` is not read as `<`.
-const SIGNS: [&str; 16] =
-    ["==", "!=", "<=", ">=", "&&", "||", "=~", "<", ">", "=", "!", "(", ")", "[", "]", ","];
+const SIGNS: [&str; 16] = ["==", "!=", "<=", ">=", "&&", "||", "=~", "<", ">", "=", "!", "(", ")", "[", "]", ","];
 
 /// Splits `text`; every token comes with the byte offset at which it begins.
 pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, ExpressionError> {

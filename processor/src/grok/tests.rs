@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::patterns::Definitions;
 use super::engine::for_backtracking;
+use super::patterns::Definitions;
 use super::translate::expand;
 use super::*;
 use logmill_core::Event;

@@ -1,5 +1,6 @@
 //! From what is written to what runs.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -13,22 +14,24 @@ use super::test::TestCase;
 use super::{Action, Handler, Meter, Node, Pipeline};
 use crate::step::{Branch, StepConfig};
 
+/// Each output of an event needs a number of its own, and an origin has room for a thousand.
+const OUTPUTS_MAX: usize = 1_000;
 /// Index of events that no `out` entry names one for.
 const DEFAULT_INDEX: &str = "logs-{data_stream.dataset|event.dataset|service.name}-default";
 
 impl PipelineConfig {
     /// The pipeline that runs where none is configured.
     pub(crate) fn built_in() -> Self {
-        Self {
-            id: "auto".to_owned(),
-            steps: vec![StepConfig::Auto(crate::step::built_in_auto())],
-            ..Self::default()
-        }
+        Self { id: "auto".to_owned(), steps: vec![StepConfig::Auto(crate::step::built_in_auto())], ..Self::default() }
     }
 
     /// Compiles the pipeline, or tells everything that is wrong with it: dotted keys and messages.
     pub(crate) fn compile(&self, default_id: &str) -> Result<Pipeline, Vec<(String, String)>> {
-        let mut compiler = Compiler { problems: Problems::default(), meters: Vec::new(), on_error: None };
+        let topics = BTreeSet::from([self.input.topic.clone(), topics::DEAD_LETTER.to_owned()]);
+        let mut compiler = Compiler { problems: Problems::default(), meters: Vec::new(), on_error: None, topics };
+        if self.out.len() >= OUTPUTS_MAX {
+            compiler.problems.add("out", format!("more than {OUTPUTS_MAX} entries"));
+        }
         for (key, value) in [("in.topic", &self.input.topic), ("in.group", &self.input.group)] {
             if value.is_empty() {
                 compiler.problems.add(key, "must not be empty");
@@ -44,7 +47,7 @@ impl PipelineConfig {
             compiler.problems.within(format!("tests.{index}"), |problems| drop(TestCase::compile(test, problems)));
         }
         let fallback = compiler.output(0, &OutputConfig::default());
-        let Compiler { problems, meters, .. } = compiler;
+        let Compiler { problems, meters, topics, .. } = compiler;
         let Some(fallback) = fallback.filter(|_| problems.found.is_empty()) else { return Err(problems.found) };
         let id = if self.id.is_empty() { default_id.to_owned() } else { self.id.clone() };
         Ok(Pipeline {
@@ -53,6 +56,7 @@ impl PipelineConfig {
             topic: self.input.topic.clone(),
             group: self.input.group.clone(),
             lints: problems.lints,
+            topics,
             meters,
             block,
             outputs,
@@ -71,6 +75,7 @@ impl PipelineConfig {
 struct Compiler {
     problems: Problems,
     meters: Vec<Meter>,
+    topics: BTreeSet<String>,
     on_error: Option<OnError>,
 }
 
@@ -131,12 +136,21 @@ impl Compiler {
     fn handler(&mut self, on_error: &OnError) -> Handler {
         match on_error {
             OnError::Tag(tag) => Handler::Tag(tag.clone()),
-            OnError::To(topic) => Handler::DeadLetter(Arc::from(topic.as_str())),
+            OnError::To(topic) => {
+                self.topic("to", topic);
+                Handler::DeadLetter(Arc::from(topic.as_str()))
+            }
             OnError::Drop => Handler::Drop,
             OnError::Ignore => Handler::Ignore,
-            OnError::Steps(steps) => {
-                Handler::Steps(self.problems_within("steps", |compiler| compiler.block(steps)))
-            }
+            OnError::Steps(steps) => Handler::Steps(self.problems_within("steps", |compiler| compiler.block(steps))),
+        }
+    }
+
+    fn topic(&mut self, below: &str, name: &str) {
+        if is_topic(name) {
+            self.topics.insert(name.to_owned());
+        } else {
+            self.problems.add(below, "a topic is 1 to 249 letters, digits, dots, dashes and underscores");
         }
     }
 
@@ -146,7 +160,9 @@ impl Compiler {
             let place = index.to_string();
             match (&branch.condition, branch.otherwise) {
                 (Some(_), true) => self.problems.add(&place, "a branch has either `if` or `else`"),
-                (None, false) => self.problems.add(&place, "a branch begins with `if: …`, the last one with `else: true`"),
+                (None, false) => {
+                    self.problems.add(&place, "a branch begins with `if: …`, the last one with `else: true`")
+                }
                 (None, true) if index + 1 < branches.len() => {
                     self.problems.add(&place, "branches below `else` would never be taken");
                 }
@@ -163,15 +179,13 @@ impl Compiler {
 
     fn output(&mut self, index: usize, config: &OutputConfig) -> Option<Output> {
         self.problems_within(&format!("out.{index}"), |compiler| {
+            let topic = config.topic.as_deref().unwrap_or(topics::PARSED);
+            compiler.topic("topic", topic);
             let problems = &mut compiler.problems;
             let condition = problems.condition(config.condition.as_deref());
             let template = config.index.as_deref().unwrap_or(DEFAULT_INDEX);
             let index = problems.template("index", template);
             let key = problems.optional_field("key", config.key.as_deref())?;
-            let topic = config.topic.as_deref().unwrap_or(topics::PARSED);
-            if !is_topic(topic) {
-                problems.add("topic", "a topic is 1 to 249 letters, digits, dots, dashes and underscores");
-            }
             if index.as_ref().is_some_and(Template::is_empty) {
                 problems.add("index", "must not be empty");
             }

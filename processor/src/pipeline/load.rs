@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use globset::Glob;
 use logmill_core::config::{self, ConfigError, Problem};
 
+use super::Pipeline;
 use super::config::PipelineConfig;
 use super::test::run_tests;
-use super::Pipeline;
 
 /// Why pipelines can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +80,7 @@ fn expand(glob: &str, found: &mut Vec<PathBuf>) -> Result<(), PipelineError> {
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let matcher = Glob::new(&name).map_err(|error| refused(error.to_string()))?.compile_matcher();
-    let entries = std::fs::read_dir(folder)
-        .map_err(|source| ConfigError::Read { path: folder.to_owned(), source })?;
+    let entries = std::fs::read_dir(folder).map_err(|source| ConfigError::Read { path: folder.to_owned(), source })?;
     for entry in entries.flatten() {
         if matcher.is_match(entry.file_name()) && entry.path().is_file() {
             found.push(entry.path());

@@ -192,12 +192,8 @@ pub fn test_pipelines(paths: &[PathBuf]) -> PipelineTests {
         });
         match loaded {
             Ok((config, pipeline)) => {
-                let outcome = |(test, failure)| TestOutcome {
-                    file: path.clone(),
-                    pipeline: pipeline.id.clone(),
-                    test,
-                    failure,
-                };
+                let outcome =
+                    |(test, failure)| TestOutcome { file: path.clone(), pipeline: pipeline.id.clone(), test, failure };
                 tests.outcomes.extend(run_tests(&config, &pipeline).into_iter().map(outcome));
             }
             Err(error) => tests.errors.push((path.clone(), error.into())),

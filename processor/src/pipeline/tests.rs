@@ -43,8 +43,10 @@ out:
 #[test]
 fn branches_steps_and_routes() {
     let line = r#"1.2.3.4 - - [22/Nov/2026:14:10:24 +0100] "GET /x HTTP/1.1" 200 5 "-" "curl""#;
-    let (end, event, routes) =
-        run(WEB, json!({"message": line, "log": {"source": "nginx"}, "host": {"name": "web-1"}, "service": {"name": "Shop"}}));
+    let (end, event, routes) = run(
+        WEB,
+        json!({"message": line, "log": {"source": "nginx"}, "host": {"name": "web-1"}, "service": {"name": "Shop"}}),
+    );
     assert!(matches!(end, End::Done), "{end:?}");
     assert_eq!(event["@timestamp"], "2026-11-22T13:10:24.000Z");
     assert_eq!(event["http"]["response"]["status_code"], 200);
@@ -96,4 +98,3 @@ fn steps_are_counted() {
     let counts = [&meter.entered, &meter.left, &meter.failed].map(|count| count.load(Ordering::Relaxed));
     assert_eq!((meter.name.as_str(), counts), ("reader", [3, 2, 1]));
 }
-

@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn names_values_and_orders_parts() {
-        let after = changed("dissect: {pattern: '[%{*k}=%{&k}] %{+n/2} %{+n/1}'}", json!({"message": "[user=ann] b a"}));
+        let after =
+            changed("dissect: {pattern: '[%{*k}=%{&k}] %{+n/2} %{+n/1}'}", json!({"message": "[user=ann] b a"}));
         assert_eq!((&after["user"], &after["n"]), (&json!("ann"), &json!("a b")));
         let fixed = "dissect: {pattern: '%{a},%{+a}', append_separator: '+'}";
         assert_eq!(changed(fixed, json!({"message": "1,2"}))["a"], "1+2");

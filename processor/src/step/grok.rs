@@ -127,6 +127,9 @@ mod tests {
     fn bad_patterns_are_told_with_their_place() {
         let said = refused("grok: {patterns: ['%{WORD:a}', '%{WROD:b}']}");
         assert!(said.contains("test.yml:1:"), "{said}");
-        assert!(said.contains("steps.0.grok.patterns.1: the pattern %{WROD} is not known; did you mean %{WORD}?"), "{said}");
+        assert!(
+            said.contains("steps.0.grok.patterns.1: the pattern %{WROD} is not known; did you mean %{WORD}?"),
+            "{said}"
+        );
     }
 }

@@ -53,7 +53,10 @@ mod tests {
 
     #[test]
     fn texts_become_lists() {
-        assert_eq!(changed("split: {field: a, separator: ', '}", json!({"a": "x, y, z"})), json!({"a": ["x", "y", "z"]}));
+        assert_eq!(
+            changed("split: {field: a, separator: ', '}", json!({"a": "x, y, z"})),
+            json!({"a": ["x", "y", "z"]})
+        );
         refused("split: {field: a, separator: ''}");
     }
 }

@@ -48,8 +48,19 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// Abbreviations that logs use and that mean one zone to nearly everyone.
 const ZONES: [(&str, i32); 13] = [
-    ("UTC", 0), ("GMT", 0), ("Z", 0), ("WET", 0), ("CET", 1), ("CEST", 2), ("EST", -5), ("EDT", -4), ("CST", -6),
-    ("CDT", -5), ("MST", -7), ("PST", -8), ("PDT", -7),
+    ("UTC", 0),
+    ("GMT", 0),
+    ("Z", 0),
+    ("WET", 0),
+    ("CET", 1),
+    ("CEST", 2),
+    ("EST", -5),
+    ("EDT", -4),
+    ("CST", -6),
+    ("CDT", -5),
+    ("MST", -7),
+    ("PST", -8),
+    ("PDT", -7),
 ];
 
 /// The month (1 to 12) whose English name, whole or its first three letters, begins `text`, and its length.
@@ -68,8 +79,13 @@ fn name_of(text: &str, names: &[&str]) -> Option<(u8, usize)> {
 impl DateFormat {
     pub(crate) fn compile(format: &str) -> Result<Self, FormatError> {
         match format {
-            "ISO8601" | "RFC3339" | "date_optional_time" | "strict_date_optional_time"
-            | "strict_date_optional_time_nanos" | "date_time" | "strict_date_time" => return Ok(Self::Iso),
+            "ISO8601"
+            | "RFC3339"
+            | "date_optional_time"
+            | "strict_date_optional_time"
+            | "strict_date_optional_time_nanos"
+            | "date_time"
+            | "strict_date_time" => return Ok(Self::Iso),
             "UNIX" | "epoch_second" => return Ok(Self::Seconds),
             "UNIX_MS" | "epoch_millis" => return Ok(Self::Millis),
             "" => return Err(FormatError("an empty format".into())),
@@ -126,9 +142,8 @@ impl DateFormat {
 
 /// `2026-11-22` or `20261122T131024Z`.
 fn iso_date(text: &str) -> Option<Civil> {
-    let digits = |range: std::ops::Range<usize>| {
-        text.get(range).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
-    };
+    let digits =
+        |range: std::ops::Range<usize>| text.get(range).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
     let mut civil = Civil::default();
     let dashed = text.as_bytes().get(4) == Some(&b'-');
     let (month, day) = if dashed { (5..7, 8..10) } else { (4..6, 6..8) };
@@ -199,7 +214,12 @@ fn civil_of(items: &[Item], text: &str) -> Option<Civil> {
         (civil.month, civil.day) = (month, day);
     }
     // A time alone says nothing about its day.
-    items.iter().any(|item| matches!(item, Item::Day | Item::Month | Item::MonthName | Item::Year | Item::ShortYear | Item::DayOfYear)).then_some(civil)
+    items
+        .iter()
+        .any(|item| {
+            matches!(item, Item::Day | Item::Month | Item::MonthName | Item::Year | Item::ShortYear | Item::DayOfYear)
+        })
+        .then_some(civil)
 }
 
 struct Reader<'t> {

@@ -10,10 +10,7 @@ pub(super) const TABLE: Table = &[
     ("MONTHNUM", r"(?:0?[1-9]|1[0-2])"),
     ("MONTHNUM2", r"(?:0[1-9]|1[0-2])"),
     ("MONTHDAY", r"(?:0[1-9]|[12][0-9]|3[01]|[1-9])"),
-    (
-        "DAY",
-        r"(?:Mon(?:day)?|Tue(?:sday)?|Wed(?:nesday)?|Thu(?:rsday)?|Fri(?:day)?|Sat(?:urday)?|Sun(?:day)?)",
-    ),
+    ("DAY", r"(?:Mon(?:day)?|Tue(?:sday)?|Wed(?:nesday)?|Thu(?:rsday)?|Fri(?:day)?|Sat(?:urday)?|Sun(?:day)?)"),
     ("YEAR", r"(?:[0-9]{2}){1,2}"),
     ("HOUR", r"(?:2[0123]|[01]?[0-9])"),
     ("MINUTE", r"(?:[0-5][0-9])"),
@@ -23,10 +20,7 @@ pub(super) const TABLE: Table = &[
     ("DATE_EU", r"%{MONTHDAY}[./-]%{MONTHNUM}[./-]%{YEAR}"),
     ("ISO8601_TIMEZONE", r"(?:Z|[+-]%{HOUR}(?::?%{MINUTE}))"),
     ("ISO8601_SECOND", r"%{SECOND}"),
-    (
-        "TIMESTAMP_ISO8601",
-        r"%{YEAR}-%{MONTHNUM}-%{MONTHDAY}[T ]%{HOUR}:?%{MINUTE}(?::?%{SECOND})?%{ISO8601_TIMEZONE}?",
-    ),
+    ("TIMESTAMP_ISO8601", r"%{YEAR}-%{MONTHNUM}-%{MONTHDAY}[T ]%{HOUR}:?%{MINUTE}(?::?%{SECOND})?%{ISO8601_TIMEZONE}?"),
     ("DATE", r"(?:%{DATE_US}|%{DATE_EU})"),
     ("DATESTAMP", r"%{DATE}[- ]%{TIME}"),
     ("TZ", r"(?:[APMCE][SD]T|UTC|GMT|CES?T)"),

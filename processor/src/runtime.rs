@@ -1,0 +1,14 @@
+//! From the bus through the pipelines to the bus: one worker a partition, batches in order, offsets committed after
+//! the outputs are acknowledged.
+
+mod batch;
+mod codec;
+mod dead_letter;
+mod runner;
+mod service;
+mod worker;
+
+pub use service::{BuildError, RunError, Service};
+
+#[doc(hidden)]
+pub use batch::bench;
