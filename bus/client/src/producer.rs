@@ -40,6 +40,9 @@ pub struct ProducerOptions {
     pub queue_bytes: usize,
     /// The largest record; the topic's `max.message.bytes` must allow it.
     pub record_bytes_max: usize,
+    /// A record that can't be stored ends the producer ([`DeliveryError::Fatal`]) instead of being overtaken by
+    /// later ones: for senders whose readers take "later is stored" for "earlier is stored".
+    pub gapless: bool,
 }
 
 impl Default for ProducerOptions {
@@ -50,6 +53,7 @@ impl Default for ProducerOptions {
             batch_bytes: 1 << 20,
             queue_bytes: 32 << 20,
             record_bytes_max: 16 << 20,
+            gapless: false,
         }
     }
 }
@@ -203,6 +207,7 @@ impl Producer {
         };
         config
             .set("enable.idempotence", "true")
+            .set("enable.gapless.guarantee", options.gapless.to_string())
             .set("compression.codec", codec)
             .set("compression.level", "1")
             // Java's default partitioner, so that a record keeps its partition whoever sends it.
@@ -328,6 +333,7 @@ fn delivery_error(error: &KafkaError) -> DeliveryError {
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => DeliveryError::TooLarge,
         Some(
             RDKafkaErrorCode::Fatal
+            | RDKafkaErrorCode::GaplessGuarantee
             | RDKafkaErrorCode::PurgeQueue
             | RDKafkaErrorCode::PurgeInflight
             | RDKafkaErrorCode::OutOfOrderSequenceNumber
