@@ -88,7 +88,7 @@ impl Service {
     pub async fn build(config: Config, stage: Stage) -> Result<Self, BuildError> {
         let listener = listen::bind("bus.listen", &config.listen, config.insecure).await?;
         let local_addr = listener.local_addr().map_err(|error| BuildError::Internal(error.to_string()))?;
-        let open = move || open(config, &stage);
+        let open = move || open(&config, &stage);
         let opened =
             tokio::task::spawn_blocking(open).await.map_err(|error| BuildError::Internal(error.to_string()))?;
         let Opened { broker, state, changes, limits, connections_max, total_bytes } = opened?;
@@ -186,14 +186,14 @@ struct Opened {
 }
 
 /// The part of the start that waits for the disk.
-fn open(config: Config, stage: &Stage) -> Result<Opened, BuildError> {
+fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
     let options = LogOptions { segment_bytes: config.segment_bytes.0, ..LogOptions::default() };
     let (store, report) = LogStore::open(&stage.data_dir.join("log"), options)?;
     tell(&report);
     let (state, entries) = StateFile::open(&stage.data_dir.join("state"))?;
     let (cluster, mut changes) = cluster(&entries, store.clean_start());
     let store = Arc::new(store);
-    let defaults = Defaults::new(&config);
+    let defaults = Defaults::new(config);
     let (topics, topic_changes) =
         Topics::restore(Arc::clone(&store), state.clone(), defaults, cluster.leader_epoch, &entries);
     changes.extend(topic_changes);

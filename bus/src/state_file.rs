@@ -254,8 +254,11 @@ fn encode(out: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
     }
 }
 
+/// Key, value unless removed, and the length of it all.
+type Decoded<'b> = (&'b [u8], Option<&'b [u8]>, usize);
+
 /// The entry at the beginning of `bytes` and where the next begins; `None` when it is not whole and intact.
-fn decode(bytes: &[u8]) -> Option<(&[u8], Option<&[u8]>, usize)> {
+fn decode(bytes: &[u8]) -> Option<Decoded<'_>> {
     let number = |at: usize| {
         let four = bytes.get(at..at + 4)?;
         four.try_into().ok().map(u32::from_le_bytes)

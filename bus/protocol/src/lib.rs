@@ -22,3 +22,9 @@ pub use kafka_protocol::protocol::StrBytes;
 pub use request::{BodyError, EncodeError, Versioned, decode, encode_answer};
 pub use schema::ShapeError;
 pub use wire::WireError;
+
+/// The client's side of the messages, for tests that speak to a broker as clients do.
+#[doc(hidden)]
+pub mod client_side {
+    pub use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
+}

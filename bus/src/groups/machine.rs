@@ -303,6 +303,8 @@ impl Group {
                 for member in self.members.values_mut() {
                     member.synced = false;
                     if let Some(waiting) = member.syncing.take() {
+                        // It was here all the time: its session begins anew.
+                        member.heard = now;
                         self.outbox.push(Reply::Synced(waiting, Synced::refused(again)));
                     }
                 }

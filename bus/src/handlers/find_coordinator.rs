@@ -10,6 +10,9 @@ use super::{Call, text};
 use crate::broker::{Broker, NODE_ID};
 
 const GROUP: i8 = 0;
+/// Clients ask for this before InitProducerId, which then says that transactions are not offered; an error here they
+/// would take for a passing one, and ask again until they give up.
+const TRANSACTION: i8 = 1;
 /// Since here one request asks about several.
 const SEVERAL_SINCE: i16 = 4;
 
@@ -19,8 +22,9 @@ pub(super) async fn handle(
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let (host, port) = broker.address_for(call.local);
-    let refusal = (request.key_type != GROUP).then(|| text("this broker coordinates consumer groups and nothing else"));
-    let code = refusal.as_ref().map_or(0, |_| ResponseError::UnsupportedVersion.code());
+    let unknown = !matches!(request.key_type, GROUP | TRANSACTION);
+    let refusal = unknown.then(|| text("this broker coordinates consumer groups and nothing else"));
+    let code = refusal.as_ref().map_or(0, |_| ResponseError::InvalidRequest.code());
     let response = FindCoordinatorResponse::default();
     if call.version() < SEVERAL_SINCE {
         return response

@@ -24,7 +24,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: JoinGroup
     let join = Join {
         member_id: request.member_id.to_string(),
         instance_id: request.group_instance_id.map(|id| id.to_string()),
-        client_id: call.header.client_id.as_ref().map_or_else(String::new, |id| id.to_string()),
+        client_id: call.header.client_id.as_ref().map_or_else(String::new, ToString::to_string),
         client_host: format!("/{}", call.peer.ip().to_canonical()),
         protocol_type: request.protocol_type.to_string(),
         // Copied, or the group would hold the whole request.

@@ -15,7 +15,7 @@ use crate::groups::{Committed, Place, Who, now_ms};
 pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let who = Who {
         member_id: request.member_id.to_string(),
-        instance_id: request.group_instance_id.as_ref().map(|id| id.to_string()),
+        instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
         generation: request.generation_id_or_member_epoch,
     };
     let at_ms = now_ms();
