@@ -341,6 +341,19 @@ impl Consumer {
         self.inner.commit(&list, CommitMode::Sync).map_err(ClientError::during("can't commit offsets"))
     }
 
+    /// The ends of partitions as of now: the oldest kept offset and the one that the next record will get. Asked over
+    /// this reader's own connection. Blocks the thread.
+    ///
+    /// # Errors
+    /// When the cluster is away longer than `timeout`.
+    pub fn ends(&self, partitions: &[TopicPartition], timeout: Duration) -> Result<Vec<(i64, i64)>, ClientError> {
+        let ends = |at: &TopicPartition| {
+            let asked = self.inner.fetch_watermarks(&at.topic, at.partition, timeout);
+            asked.map_err(ClientError::during(format!("can't ask for the ends of {}/{}", at.topic, at.partition)))
+        };
+        partitions.iter().map(ends).collect()
+    }
+
     /// Stops fetching these partitions until [`resume`](Self::resume): back-pressure.
     ///
     /// # Errors
