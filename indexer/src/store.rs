@@ -1,36 +1,88 @@
 //! The store: parts in memory and on disk, the manifest that says which count, and the views that searches get.
+//!
+//! Two locks, always taken in this order: `manifest` by whoever changes what is on disk, `changes` by whoever
+//! changes the catalog. Searches take neither: they load the catalog, which is replaced as a whole.
 
 pub(crate) mod building;
 pub(crate) mod catalog;
+mod flush;
+pub(crate) mod manifest;
+mod merge;
 pub(crate) mod names;
+mod open;
 pub(crate) mod part;
+mod pending;
+pub(crate) mod progress;
 pub(crate) mod registry;
+mod retention;
+mod split;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod upkeep;
 pub(crate) mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use logmill_bus_client::Position;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
 
+use crate::config::Config;
 use catalog::{Catalog, IndexState};
+use manifest::{Edit, IndexMeta, Manifest, MarkMeta};
 pub(crate) use names::NoSuchIndex;
+pub(crate) use open::OpenError;
 pub(crate) use part::Part;
-use part::PartId;
+use part::{PartId, Place};
+use pending::Pending;
+use progress::Progress;
 use registry::Mapping;
+pub(crate) use split::SplitError;
 pub(crate) use view::{Freshness, IndexSummary, View};
 
 /// Documents and where they are.
 pub(crate) struct Store {
+    config: Config,
+    folder: PathBuf,
     /// What searches see.
     catalog: ArcSwap<Catalog>,
-    /// Taken by whoever changes the catalog.
-    changes: Mutex<()>,
+    /// What is in memory only; taken by whoever changes the catalog.
+    changes: Mutex<Pending>,
+    /// Taken by whoever changes what is on disk.
+    manifest: Mutex<Manifest>,
+    /// One flush at a time.
+    flushing: Mutex<()>,
+    /// Held while parts in memory are merged, so that a flush never cuts through a merge.
+    memory_merges: Mutex<()>,
     next_part: AtomicU64,
+    hot_bytes: AtomicU64,
+    pub(crate) progress: watch::Sender<Progress>,
+    /// No other process may use the folder.
+    _lock: std::fs::File,
+    #[cfg(test)]
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// What a tick adds: documents and the place on the bus up to which they go.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Finished parts, at most one an index.
+    pub(crate) parts: Vec<Part>,
+    /// The types of their indexes.
+    pub(crate) mappings: HashMap<Arc<str>, Arc<Mapping>>,
+    /// Indexes and ids of which only the document in this batch counts.
+    pub(crate) replaced: Vec<(Arc<str>, Box<str>)>,
+    /// The next offset to read, by partition.
+    pub(crate) next: BTreeMap<i32, i64>,
+    /// The origins that moved.
+    pub(crate) marks: Vec<MarkMeta>,
 }
 
 /// Why an index was not made or removed.
@@ -44,9 +96,12 @@ pub(crate) enum ChangeError {
     Missing(#[from] NoSuchIndex),
     /// No index may be called so.
     #[error(
-        "invalid index name [{0}]: lower case, no spaces or any of \\ / * ? \" < > | , # : and none of - _ + . first"
+        "invalid index name [{0}]: lower case, no spaces, none of \\ / * ? \" < > | , # : and none of - _ + . in front"
     )]
     Name(String),
+    /// The store has as many as it may.
+    #[error("the store has {0} indexes already; delete some, or raise `indexer.indices_max`")]
+    TooMany(usize),
     /// The manifest could not be written.
     #[error("can't write the manifest: {0}")]
     Disk(#[from] std::io::Error),
@@ -67,173 +122,230 @@ impl Store {
         self.catalog.load().summaries()
     }
 
-    /// Makes an empty index.
-    ///
-    /// # Errors
-    /// When there is one, or the name is none.
-    pub(crate) async fn create_index(&self, name: &str) -> Result<(), ChangeError> {
-        if !names::is_valid(name) {
-            return Err(ChangeError::Name(name.to_owned()));
-        }
-        self.change(|catalog| match catalog.indexes.contains_key(name) {
-            true => Err(ChangeError::Exists(name.to_owned())),
-            false => {
-                catalog.indexes.insert(name.into(), new_index());
-                Ok(())
-            }
-        })
-    }
-
-    /// Removes an index and its documents.
-    ///
-    /// # Errors
-    /// When there is none of this name.
-    pub(crate) async fn delete_index(&self, name: &str) -> Result<(), ChangeError> {
-        self.change(|catalog| match catalog.indexes.remove(name) {
-            Some(_) => Ok(()),
-            None => Err(NoSuchIndex(name.to_owned()).into()),
-        })
-    }
-
     /// How far searches are behind the bus.
     pub(crate) fn freshness(&self) -> Freshness {
-        Freshness::default()
+        self.progress.borrow().freshness(Timestamp::now())
     }
 
     /// Waits until the records at these positions are searchable; false after `timeout`.
-    pub(crate) async fn wait_visible(&self, _positions: &[Position], _timeout: Duration) -> bool {
-        false
+    pub(crate) async fn wait_visible(&self, positions: &[Position], timeout: Duration) -> bool {
+        let mut progress = self.progress.subscribe();
+        let shown = progress.wait_for(|progress| progress.shows(positions));
+        tokio::time::timeout(timeout, shown).await.is_ok_and(|shown| shown.is_ok())
     }
 
-    fn next_part(&self) -> PartId {
+    /// Makes an empty index.
+    ///
+    /// # Errors
+    /// When there is one, the name is none, or the disk refuses.
+    pub(crate) async fn create_index(self: &Arc<Self>, name: &str) -> Result<(), ChangeError> {
+        let (store, name) = (self.clone(), name.to_owned());
+        blocking(move || store.create(&name)).await
+    }
+
+    /// Removes an index and its documents. Documents on the bus that come later make it anew.
+    ///
+    /// # Errors
+    /// When there is none of this name, or the disk refuses.
+    pub(crate) async fn delete_index(self: &Arc<Self>, name: &str) -> Result<(), ChangeError> {
+        let (store, name) = (self.clone(), name.to_owned());
+        blocking(move || store.delete(&name)).await
+    }
+
+    fn create(&self, name: &str) -> Result<(), ChangeError> {
+        if !names::is_valid(name) {
+            return Err(ChangeError::Name(name.to_owned()));
+        }
+        let mut manifest = self.manifest.lock();
+        let known = self.catalog.load();
+        if known.indexes.contains_key(name) {
+            return Err(ChangeError::Exists(name.to_owned()));
+        }
+        if known.indexes.len() >= self.config.indices_max as usize {
+            return Err(ChangeError::TooMany(known.indexes.len()));
+        }
+        let (index, state): (Arc<str>, _) = (name.into(), IndexState::new());
+        manifest.append(&Edit::Create { index: index.clone(), meta: meta_of(&state) })?;
+        self.change(|catalog, _| drop(catalog.indexes.insert(index, state)));
+        Ok(())
+    }
+
+    fn delete(&self, name: &str) -> Result<(), ChangeError> {
+        // Its documents in memory go to disk first, and with them the offsets: otherwise a crash would bring
+        // them back from the bus. A full disk must not keep anyone from deleting, so a failure is only told.
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, index = name, "documents of an index to be deleted are not on disk yet");
+        }
+        let mut manifest = self.manifest.lock();
+        if !self.catalog.load().indexes.contains_key(name) {
+            return Err(NoSuchIndex(name.to_owned()).into());
+        }
+        let splits: Vec<u64> =
+            manifest.state().indexes.get(name).map(|index| index.splits.keys().copied().collect()).unwrap_or_default();
+        manifest.append(&Edit::Delete { index: name.into() })?;
+        self.change(|catalog, _| drop(catalog.indexes.remove(name)));
+        self.remove_folders(&splits);
+        Ok(())
+    }
+
+    /// Publishes a tick's documents in one step, with the place on the bus up to which they go.
+    ///
+    /// # Errors
+    /// When a part with replaced documents can't be read.
+    pub(crate) fn publish(&self, batch: Batch) -> tantivy::Result<()> {
+        let Batch { parts, mut mappings, replaced, next, marks } = batch;
+        self.change(|catalog, pending| {
+            for (index, id) in &replaced {
+                replace_in(catalog, pending, index, id)?;
+            }
+            for part in parts {
+                let index = catalog.indexes.entry(part.index.clone()).or_insert_with(IndexState::new);
+                if let Some(mapping) = mappings.remove(&part.index) {
+                    index.mapping = mapping;
+                }
+                index.parts.push(Arc::new(part));
+            }
+            pending.published(&next, marks, replaced);
+            Ok::<_, tantivy::TantivyError>(())
+        })?;
+        self.progress.send_modify(|progress| progress.published(&next));
+        Ok(())
+    }
+
+    /// The uuid and types of an index, when there is one.
+    pub(crate) fn index_types(&self, name: &str) -> Option<(Arc<str>, Arc<Mapping>)> {
+        self.catalog.load().indexes.get(name).map(|index| (index.uuid.clone(), index.mapping.clone()))
+    }
+
+    /// How many indexes there are.
+    pub(crate) fn index_count(&self) -> usize {
+        self.catalog.load().indexes.len()
+    }
+
+    /// Whether an index has a document of this id.
+    ///
+    /// # Errors
+    /// When a part can't be read.
+    pub(crate) fn has_id(&self, index: &str, id: &str) -> tantivy::Result<bool> {
+        let catalog = self.catalog.load();
+        for part in catalog.indexes.get(index).into_iter().flat_map(|index| &index.parts) {
+            if !part.documents_of(id)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Bytes of documents that are in memory only.
+    pub(crate) fn hot_bytes(&self) -> u64 {
+        self.hot_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether more documents may come.
+    pub(crate) fn has_room(&self) -> bool {
+        self.hot_bytes() < self.config.memory.0
+    }
+
+    /// Where reading goes on after a restart: what is on disk.
+    pub(crate) fn durable_offsets(&self) -> BTreeMap<i32, i64> {
+        self.manifest.lock().state().next.clone()
+    }
+
+    /// The origins that are on disk.
+    pub(crate) fn durable_marks(&self) -> Vec<MarkMeta> {
+        let manifest = self.manifest.lock();
+        let mark = |((partition, source), (origin, day)): (&(i32, Arc<str>), &(logmill_core::Origin, u32))| MarkMeta {
+            partition: *partition,
+            source: source.clone(),
+            origin: *origin,
+            day: *day,
+        };
+        manifest.state().marks.iter().map(mark).collect()
+    }
+
+    /// The splits that count.
+    pub(crate) fn split_ids(&self) -> Vec<PartId> {
+        self.manifest.lock().state().splits().map(|split| split.id).collect()
+    }
+
+    /// Says where the bus ended at an instant, or that it can't be asked.
+    pub(crate) fn looked(&self, ends: Option<(Timestamp, BTreeMap<i32, i64>)>) {
+        self.progress.send_modify(|progress| match ends {
+            Some((at, ends)) => progress.looked(at, ends),
+            None => progress.lost_sight(),
+        });
+    }
+
+    /// Says where reading begins in a partition: whatever is before is gone from the bus.
+    pub(crate) fn begins_at(&self, partition: i32, offset: i64) {
+        self.progress.send_modify(|progress| progress.published(&BTreeMap::from([(partition, offset)])));
+    }
+
+    /// A name for a new part.
+    pub(crate) fn next_part(&self) -> PartId {
         self.next_part.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Publishes finished parts and the types of their indexes in one step.
-    pub(crate) fn publish(&self, parts: Vec<Part>, mut mappings: HashMap<Arc<str>, Arc<Mapping>>) {
-        let _changes = self.changes.lock();
+    /// Replaces the catalog by a changed one.
+    fn change<T>(&self, change: impl FnOnce(&mut Catalog, &mut Pending) -> T) -> T {
+        let mut pending: MutexGuard<'_, Pending> = self.changes.lock();
         let mut catalog = Catalog::clone(&self.catalog.load());
-        for part in parts {
-            let index = catalog.indexes.entry(part.index.clone()).or_insert_with(new_index);
-            if let Some(mapping) = mappings.remove(&part.index) {
-                index.mapping = mapping;
-            }
-            index.parts.push(Arc::new(part));
-        }
+        let done = change(&mut catalog, &mut pending);
+        let hot = catalog.parts().filter(|part| part.place == Place::Memory).map(|part| part.bytes).sum();
+        self.hot_bytes.store(hot, Ordering::Relaxed);
         self.catalog.store(Arc::new(catalog));
+        done
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Catalog) -> Result<T, ChangeError>) -> Result<T, ChangeError> {
-        let _changes = self.changes.lock();
-        let mut catalog = Catalog::clone(&self.catalog.load());
-        let done = change(&mut catalog)?;
-        self.catalog.store(Arc::new(catalog));
-        Ok(done)
-    }
-}
-
-fn new_index() -> IndexState {
-    IndexState {
-        uuid: format!("{:022x}", rand_u128()).into(),
-        created_ms: jiff::Timestamp::now().as_millisecond(),
-        mapping: registry::Registry::new(Arc::default(), 2).mapping(),
-        parts: Vec::new(),
-    }
-}
-
-fn rand_u128() -> u128 {
-    // Only to tell indexes apart; the clock's nanoseconds do.
-    jiff::Timestamp::now().as_nanosecond().unsigned_abs()
-}
-
-/// Stores for tests: documents go straight in, without a bus.
-#[cfg(test)]
-pub(crate) mod testing {
-    use super::*;
-    use crate::ingest::parse::{self, RecordFacts};
-    use building::Building;
-    use registry::Registry;
-
-    /// A store in memory with nothing in it.
-    pub(crate) fn empty() -> Arc<Store> {
-        Arc::new(Store { catalog: ArcSwap::default(), changes: Mutex::default(), next_part: AtomicU64::new(1) })
+    fn splits_folder(&self) -> PathBuf {
+        self.folder.join("splits")
     }
 
-    /// A store with these documents in one index, in parts of `docs_a_part` documents; `seq` counts from 0.
-    pub(crate) fn store_of(index: &str, documents: &[serde_json::Value], docs_a_part: usize) -> Arc<Store> {
-        let store = empty();
-        add(&store, index, documents, docs_a_part);
-        store
-    }
-
-    /// Adds documents; their `seq` goes on from the documents that the store has. `_id` in a document is the
-    /// client's id and is taken out of the source.
-    pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], docs_a_part: usize) {
-        let mut seq: u64 = store.indices().iter().map(|index| index.docs).sum();
-        let name: Arc<str> = index.into();
-        for chunk in documents.chunks(docs_a_part.max(1)) {
-            let known = store.catalog.load().indexes.get(index).map(|state| state.mapping.clone());
-            let mut registry = Registry::new(known.unwrap_or_default(), 1000);
-            let mut building = Building::new(name.clone()).unwrap();
-            for document in chunk {
-                let mut document = document.clone();
-                let id = document.as_object_mut().and_then(|map| map.shift_remove("_id"));
-                let facts = RecordFacts { time_ns: 0, seq, id: id.and_then(|id| id.as_str().map(Box::from)) };
-                seq += 1;
-                building.add(parse::document(&document.to_string().into(), facts, &mut registry).0).unwrap();
+    /// Removes the folders of splits that the manifest no longer names. Searches that still read them keep
+    /// their mapped files; what can't be removed is removed at the next start.
+    fn remove_folders(&self, splits: &[u64]) {
+        for id in splits {
+            let folder = split::folder_of(&self.splits_folder(), *id);
+            if let Err(error) = std::fs::remove_dir_all(&folder) {
+                tracing::warn!(folder = %folder.display(), %error, "can't remove a split that is no longer needed");
             }
-            let part = building.finish(store.next_part()).unwrap();
-            store.publish(vec![part], HashMap::from([(name.clone(), registry.mapping())]));
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-    use tantivy::collector::Count;
-    use tantivy::query::{EnableScoring, Query as _, TermQuery};
-    use tantivy::schema::IndexRecordOption;
-
-    use super::*;
-
-    fn count(view: &View, query: &TermQuery) -> usize {
-        let weight = query.weight(EnableScoring::disabled_from_schema(&crate::schema::schema().0)).unwrap();
-        view.parts.iter().map(|part| weight.count(&part.reader).unwrap() as usize).sum()
+/// Takes the documents of an id out of the parts that an index has.
+fn replace_in(catalog: &mut Catalog, pending: &mut Pending, index: &str, id: &str) -> tantivy::Result<()> {
+    let Some(state) = catalog.indexes.get_mut(index) else { return Ok(()) };
+    for part in &mut state.parts {
+        let documents = part.documents_of(id)?;
+        if documents.is_empty() {
+            continue;
+        }
+        if part.place == Place::Disk {
+            pending.deleted.entry(part.id).or_default().extend(&documents);
+        }
+        *part = Arc::new(part.without(&documents)?);
     }
+    Ok(())
+}
 
-    #[test]
-    fn what_was_added_is_found_by_its_words_and_fields() {
-        let documents: Vec<_> = (0..10)
-            .map(|n| json!({"@timestamp": format!("2026-01-0{}T00:00:00Z", n % 9 + 1), "message": "Hello World", "n": n, "log": {"level": "INFO"}}))
-            .collect();
-        let store = testing::store_of("logs-a", &documents, 3);
-        let view = store.view("logs-*", None).unwrap();
-        assert_eq!(view.parts.len(), 4);
-        let fields = crate::schema::schema().1;
-        let word = tantivy::Term::from_field_text(fields.message, "world");
-        assert_eq!(count(&view, &TermQuery::new(word, IndexRecordOption::Basic)), 10);
-        let mut level = tantivy::Term::from_field_json_path(fields.keyword, "log.level", true);
-        level.append_type_and_str("INFO");
-        assert_eq!(count(&view, &TermQuery::new(level, IndexRecordOption::Basic)), 10);
-        let mut number = tantivy::Term::from_field_json_path(fields.keyword, "n", true);
-        number.append_type_and_fast_value(7i64);
-        assert_eq!(count(&view, &TermQuery::new(number, IndexRecordOption::Basic)), 1);
-        let seventh =
-            view.parts.iter().find(|part| part.reader.fast_fields().u64("seq").unwrap().max_value() == 8).unwrap();
-        assert_eq!(seventh.reader.fast_fields().i64("keyword.n").unwrap().first(0), Some(6));
-        assert_eq!(view.mappings.values().next().unwrap().get("n"), Some(&registry::FieldType::Long));
-        let summary = &store.indices()[0];
-        assert_eq!((summary.docs, summary.name.as_ref()), (10, "logs-a"));
-    }
-
-    #[test]
-    fn parts_outside_the_asked_time_are_left_out() {
-        let documents: Vec<_> = (1..=9).map(|n| json!({"@timestamp": format!("2026-01-0{n}T00:00:00Z")})).collect();
-        let store = testing::store_of("logs-a", &documents, 1);
-        let day = |n: i64| 1_767_225_600_000_000_000 + (n - 1) * 86_400_000_000_000;
-        assert_eq!(store.view("_all", Some(day(2)..=day(4))).unwrap().parts.len(), 3);
-        assert_eq!(store.view("_all", Some(day(10)..=day(14))).unwrap().parts.len(), 0);
-        assert_eq!(store.view("logs-b", None).unwrap_err(), NoSuchIndex("logs-b".into()));
+fn meta_of(state: &IndexState) -> IndexMeta {
+    IndexMeta {
+        uuid: state.uuid.clone(),
+        created_ms: state.created_ms,
+        mapping: state.mapping.clone(),
+        splits: BTreeMap::new(),
     }
 }
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ChangeError> + Send + 'static,
+) -> Result<T, ChangeError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(ChangeError::Disk(std::io::Error::other(error.to_string()))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

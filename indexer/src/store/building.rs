@@ -1,5 +1,6 @@
 //! The segment of an index that takes up documents until the next tick.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -21,6 +22,10 @@ pub(crate) struct Building {
     docs: u64,
     oldest_ns: i64,
     newest_ns: i64,
+    /// Ids that clients chose, and the document that has each.
+    ids: HashMap<Box<str>, u32>,
+    /// Documents of this segment that a later one replaced.
+    replaced: Vec<u32>,
 }
 
 impl Building {
@@ -35,16 +40,37 @@ impl Building {
             .settings(memory_settings())
             .tokenizers(tokenizers().clone())
             .single_segment_index_writer(directory.clone(), WRITER_BYTES)?;
-        Ok(Self { index, writer, directory, docs: 0, oldest_ns: i64::MAX, newest_ns: i64::MIN })
+        Ok(Self {
+            index,
+            writer,
+            directory,
+            docs: 0,
+            oldest_ns: i64::MAX,
+            newest_ns: i64::MIN,
+            ids: HashMap::new(),
+            replaced: Vec::new(),
+        })
     }
 
-    /// Adds a document.
+    /// Whether it has a document of this id.
+    pub(crate) fn has_id(&self, id: &str) -> bool {
+        self.ids.contains_key(id)
+    }
+
+    /// Adds a document; one of the same id no longer counts.
     ///
     /// # Errors
     /// When tantivy can't take it.
     pub(crate) fn add(&mut self, document: LogDocument) -> tantivy::Result<()> {
         self.oldest_ns = self.oldest_ns.min(document.time_ns);
         self.newest_ns = self.newest_ns.max(document.time_ns);
+        // A tick's documents: far from four thousand millions.
+        let number = u32::try_from(self.docs).unwrap_or(u32::MAX);
+        if let Some(id) = &document.id
+            && let Some(earlier) = self.ids.insert(id.clone(), number)
+        {
+            self.replaced.push(earlier);
+        }
         self.docs += 1;
         self.writer.add_document(document)
     }
@@ -66,6 +92,7 @@ impl Building {
     pub(crate) fn finish(self, id: PartId) -> tantivy::Result<Part> {
         let time_ns: RangeInclusive<i64> = self.oldest_ns..=self.newest_ns;
         let index = self.writer.finalize()?;
-        Part::in_memory(Label { id, index: self.index, time_ns }, index, &self.directory)
+        let label = Label { id, index: self.index, time_ns, level: 0 };
+        Part::in_memory(label, index, &self.directory, self.replaced.into())
     }
 }

@@ -1,5 +1,5 @@
 //! The catalog: which indexes there are and which parts they have, as one immutable value that searches load
-//! and changes replace. Pure: no I/O, no clock.
+//! and changes replace. Pure: no I/O.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::names::{self, NoSuchIndex};
 use super::part::{Part, PartId};
-use super::registry::Mapping;
+use super::registry::{Mapping, Registry};
 use super::view::{IndexSummary, View};
 
 /// An index.
@@ -21,6 +21,30 @@ pub(crate) struct IndexState {
     pub(crate) mapping: Arc<Mapping>,
     /// Its parts, oldest first.
     pub(crate) parts: Vec<Arc<Part>>,
+}
+
+impl IndexState {
+    /// An empty index, made now.
+    pub(crate) fn new() -> Self {
+        Self {
+            uuid: uuid(),
+            created_ms: jiff::Timestamp::now().as_millisecond(),
+            mapping: Registry::new(Arc::default(), 0).mapping(),
+            parts: Vec::new(),
+        }
+    }
+}
+
+/// Tells apart indexes that had one name after each other; shaped as Elasticsearch's.
+fn uuid() -> Arc<str> {
+    use base64::Engine as _;
+    // The clock's nanoseconds differ for two indexes of one name; the process tells machines' copies apart.
+    let nanos = jiff::Timestamp::now().as_nanosecond().to_be_bytes();
+    let mut bytes = nanos;
+    for (byte, salt) in bytes.iter_mut().zip(std::process::id().to_be_bytes()) {
+        *byte ^= salt;
+    }
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes).into()
 }
 
 /// All indexes by name.

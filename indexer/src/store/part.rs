@@ -4,9 +4,11 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
+use tantivy::directory::OwnedBytes;
 use tantivy::directory::{MmapDirectory, RamDirectory};
+use tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use tantivy::store::Compressor;
-use tantivy::{Index, IndexSettings, Segment, SegmentReader};
+use tantivy::{BitSet, Index, IndexSettings, Segment, SegmentReader};
 
 use crate::schema::{schema, tokenizers};
 
@@ -36,7 +38,12 @@ pub(crate) struct Part {
     pub(crate) bytes: u64,
     /// Where they are.
     pub(crate) place: Place,
+    /// The segment, for merging it.
     pub(crate) segment: Segment,
+    /// Documents that no longer count, ascending: replaced by a later one of the same id.
+    pub(crate) deleted: Arc<[u32]>,
+    /// How often its documents were merged in memory: parts of one level are merged with each other.
+    pub(crate) level: u8,
 }
 
 impl std::fmt::Debug for Part {
@@ -52,6 +59,7 @@ pub(crate) struct Label {
     pub(crate) id: PartId,
     pub(crate) index: Arc<str>,
     pub(crate) time_ns: RangeInclusive<i64>,
+    pub(crate) level: u8,
 }
 
 /// Settings of segments in memory: nothing is compressed, they live for seconds.
@@ -80,35 +88,112 @@ impl Part {
     ///
     /// # Errors
     /// When it can't be read.
-    pub(crate) fn in_memory(label: Label, index: Index, directory: &RamDirectory) -> tantivy::Result<Self> {
-        Self::open(label, index, Place::Memory, directory.total_mem_usage() as u64)
+    pub(crate) fn in_memory(
+        label: Label,
+        index: Index,
+        directory: &RamDirectory,
+        deleted: Arc<[u32]>,
+    ) -> tantivy::Result<Self> {
+        Self::open(label, index, Place::Memory, directory.total_mem_usage() as u64, deleted)
     }
 
     /// Opens the split in a folder.
     ///
     /// # Errors
     /// When a file is missing, damaged where it is read at opening, or of another schema.
-    pub(crate) fn on_disk(label: Label, folder: &Path, bytes: u64) -> tantivy::Result<Self> {
+    pub(crate) fn on_disk(label: Label, folder: &Path, bytes: u64, deleted: Arc<[u32]>) -> tantivy::Result<Self> {
         let index = Index::open(MmapDirectory::open(folder)?)?;
         if index.schema() != schema().0 {
             return Err(tantivy::TantivyError::SchemaError("the split has another schema".to_owned()));
         }
-        Self::open(label, index, Place::Disk, bytes)
+        Self::open(label, index, Place::Disk, bytes, deleted)
     }
 
-    fn open(label: Label, mut index: Index, place: Place, bytes: u64) -> tantivy::Result<Self> {
+    fn open(label: Label, mut index: Index, place: Place, bytes: u64, deleted: Arc<[u32]>) -> tantivy::Result<Self> {
         index.set_tokenizers(tokenizers().clone());
         let segment = index
             .searchable_segments()?
             .into_iter()
             .next()
             .ok_or_else(|| tantivy::TantivyError::InvalidArgument("a part without a segment".to_owned()))?;
-        let reader = SegmentReader::open(&segment)?;
-        Ok(Self { index: label.index, reader, time_ns: label.time_ns, id: label.id, bytes, place, segment })
+        let reader = SegmentReader::open_with_custom_alive_set(&segment, alive(segment.meta().max_doc(), &deleted)?)?;
+        let Label { id, index, time_ns, level } = label;
+        Ok(Self { index, reader, time_ns, id, bytes, place, segment, deleted, level })
+    }
+
+    /// The same part without some more documents.
+    ///
+    /// # Errors
+    /// When it can't be opened again.
+    pub(crate) fn without(&self, documents: &[u32]) -> tantivy::Result<Self> {
+        let mut deleted: Vec<u32> = self.deleted.iter().chain(documents).copied().collect();
+        deleted.sort_unstable();
+        deleted.dedup();
+        let alive = alive(self.segment.meta().max_doc(), &deleted)?;
+        Ok(Self {
+            index: self.index.clone(),
+            reader: SegmentReader::open_with_custom_alive_set(&self.segment, alive)?,
+            time_ns: self.time_ns.clone(),
+            segment: self.segment.clone(),
+            deleted: deleted.into(),
+            ..*self
+        })
     }
 
     /// How many documents it holds.
     pub(crate) fn docs(&self) -> u64 {
         u64::from(self.reader.num_docs())
     }
+
+    /// The living documents with an id that a client chose.
+    ///
+    /// # Errors
+    /// When the part can't be read.
+    pub(crate) fn documents_of(&self, id: &str) -> tantivy::Result<Vec<u32>> {
+        let inverted = self.reader.inverted_index(schema().1.id)?;
+        let term = tantivy::Term::from_field_text(schema().1.id, id);
+        let mut found = Vec::new();
+        if let Some(mut postings) = inverted.read_postings(&term, tantivy::schema::IndexRecordOption::Basic)? {
+            use tantivy::DocSet as _;
+            while postings.doc() != tantivy::TERMINATED {
+                found.push(postings.doc());
+                postings.advance();
+            }
+        }
+        found.retain(|document| self.deleted.binary_search(document).is_err());
+        Ok(found)
+    }
+}
+
+fn alive(docs: u32, deleted: &[u32]) -> tantivy::Result<Option<AliveBitSet>> {
+    if deleted.is_empty() {
+        return Ok(None);
+    }
+    let mut bits = BitSet::with_max_value_and_full(docs);
+    deleted.iter().filter(|document| **document < docs).for_each(|document| bits.remove(*document));
+    let mut bytes = Vec::new();
+    write_alive_bitset(&bits, &mut bytes)?;
+    Ok(Some(AliveBitSet::open(OwnedBytes::new(bytes))))
+}
+
+/// Merges parts into one segment in `directory`, which must be empty: files of the same name are overwritten.
+///
+/// # Errors
+/// When a part can't be read or the result can't be written.
+pub(crate) fn merge<D: Into<Box<dyn tantivy::Directory>>>(
+    parts: &[Arc<Part>],
+    settings: IndexSettings,
+    directory: D,
+) -> tantivy::Result<Index> {
+    let segments: Vec<Segment> = parts.iter().map(|part| part.segment.clone()).collect();
+    let filters = parts.iter().map(|part| alive(part.segment.meta().max_doc(), &part.deleted));
+    let filters = filters.collect::<tantivy::Result<Vec<_>>>()?;
+    tantivy::indexer::merge_filtered_segments(&segments, settings, filters, directory)
+}
+
+/// The time that parts cover together.
+pub(crate) fn time_of(parts: &[Arc<Part>]) -> RangeInclusive<i64> {
+    let oldest = parts.iter().map(|part| *part.time_ns.start()).min().unwrap_or(i64::MAX);
+    let newest = parts.iter().map(|part| *part.time_ns.end()).max().unwrap_or(i64::MIN);
+    oldest..=newest
 }

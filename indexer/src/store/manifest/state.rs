@@ -1,0 +1,235 @@
+//! What the manifest says, and how each change alters it. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use logmill_core::Origin;
+use serde::{Deserialize, Serialize};
+
+use crate::store::registry::Mapping;
+
+/// Everything the manifest says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The next offset to read of each partition: everything before it is in the splits.
+    pub(crate) next: BTreeMap<i32, i64>,
+    /// The highest stored origin of each source, by partition.
+    #[serde(with = "marks")]
+    pub(crate) marks: BTreeMap<(i32, Arc<str>), (Origin, u32)>,
+    /// The indexes by name.
+    #[serde(with = "named")]
+    pub(crate) indexes: BTreeMap<Arc<str>, IndexMeta>,
+}
+
+/// An index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IndexMeta {
+    #[serde(with = "text")]
+    pub(crate) uuid: Arc<str>,
+    pub(crate) created_ms: i64,
+    #[serde(with = "types")]
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) splits: BTreeMap<u64, SplitMeta>,
+}
+
+/// A split: a folder named after its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SplitMeta {
+    pub(crate) id: u64,
+    pub(crate) docs: u64,
+    pub(crate) bytes: u64,
+    pub(crate) oldest_ns: i64,
+    pub(crate) newest_ns: i64,
+    pub(crate) files: Vec<SplitFile>,
+    /// Documents that no longer count, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) deleted: Vec<u32>,
+}
+
+/// A file of a split, as it was when it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SplitFile {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) crc32c: u32,
+}
+
+/// The highest stored origin of a source in a partition, and the day (since 1970) of the last news of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MarkMeta {
+    pub(crate) partition: i32,
+    #[serde(with = "text")]
+    pub(crate) source: Arc<str>,
+    #[serde(with = "origin_text")]
+    pub(crate) origin: Origin,
+    pub(crate) day: u32,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Edit {
+    /// The whole state.
+    Snapshot(Box<State>),
+    /// Documents went to disk, and with them the offsets and origins that they cover.
+    Flush {
+        next: BTreeMap<i32, i64>,
+        marks: Vec<MarkMeta>,
+        /// By index: what it is now, with only the new splits.
+        #[serde(with = "named")]
+        indexes: BTreeMap<Arc<str>, IndexMeta>,
+        /// Documents of older splits that were replaced: split → document numbers.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        deleted: BTreeMap<u64, Vec<u32>>,
+    },
+    /// Splits of an index were replaced by others (merged), or by none (retention, damage).
+    Replace {
+        #[serde(with = "text")]
+        index: Arc<str>,
+        removed: Vec<u64>,
+        added: Vec<SplitMeta>,
+    },
+    /// An index was made.
+    Create {
+        #[serde(with = "text")]
+        index: Arc<str>,
+        meta: IndexMeta,
+    },
+    /// An index was removed.
+    Delete {
+        #[serde(with = "text")]
+        index: Arc<str>,
+    },
+    /// Marks without news since before this day are forgotten.
+    Forget { before_day: u32 },
+}
+
+impl State {
+    /// Applies one change.
+    pub(crate) fn apply(&mut self, edit: &Edit) {
+        match edit {
+            Edit::Snapshot(state) => self.clone_from(state),
+            Edit::Flush { next, marks, indexes, deleted } => {
+                self.next.extend(next);
+                for mark in marks {
+                    self.marks.insert((mark.partition, mark.source.clone()), (mark.origin, mark.day));
+                }
+                for (name, meta) in indexes {
+                    let known = self.indexes.entry(name.clone()).or_insert_with(|| meta.clone());
+                    known.mapping = meta.mapping.clone();
+                    known.splits.extend(meta.splits.iter().map(|(id, split)| (*id, split.clone())));
+                }
+                for split in self.indexes.values_mut().flat_map(|index| index.splits.values_mut()) {
+                    if let Some(documents) = deleted.get(&split.id) {
+                        split.deleted.extend(documents);
+                        split.deleted.sort_unstable();
+                        split.deleted.dedup();
+                    }
+                }
+            }
+            Edit::Replace { index, removed, added } => {
+                if let Some(index) = self.indexes.get_mut(index) {
+                    index.splits.retain(|id, _| !removed.contains(id));
+                    index.splits.extend(added.iter().map(|split| (split.id, split.clone())));
+                }
+            }
+            Edit::Create { index, meta } => drop(self.indexes.insert(index.clone(), meta.clone())),
+            Edit::Delete { index } => drop(self.indexes.remove(index)),
+            Edit::Forget { before_day } => self.marks.retain(|_, (_, day)| *day >= *before_day),
+        }
+    }
+
+    /// Every split.
+    pub(crate) fn splits(&self) -> impl Iterator<Item = &SplitMeta> {
+        self.indexes.values().flat_map(|index| index.splits.values())
+    }
+}
+
+mod text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Arc::from)
+    }
+}
+
+mod types {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::store::registry::Mapping;
+
+    pub(super) fn serialize<S: Serializer>(mapping: &Arc<Mapping>, serializer: S) -> Result<S::Ok, S::Error> {
+        mapping.as_ref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Mapping>, D::Error> {
+        Mapping::deserialize(deserializer).map(Arc::new)
+    }
+}
+
+mod named {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::IndexMeta;
+
+    type Named = BTreeMap<Arc<str>, IndexMeta>;
+
+    pub(super) fn serialize<S: Serializer>(named: &Named, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(named.iter().map(|(name, meta)| (name.as_ref(), meta)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Named, D::Error> {
+        let named = BTreeMap::<String, IndexMeta>::deserialize(deserializer)?;
+        Ok(named.into_iter().map(|(name, meta)| (name.into(), meta)).collect())
+    }
+}
+
+mod origin_text {
+    use logmill_core::Origin;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(origin)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Origin, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+mod marks {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use logmill_core::Origin;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::MarkMeta;
+
+    type Marks = BTreeMap<(i32, Arc<str>), (Origin, u32)>;
+
+    pub(super) fn serialize<S: Serializer>(marks: &Marks, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(marks.iter().map(|((partition, source), (origin, day))| MarkMeta {
+            partition: *partition,
+            source: source.clone(),
+            origin: *origin,
+            day: *day,
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Marks, D::Error> {
+        let list = Vec::<MarkMeta>::deserialize(deserializer)?;
+        Ok(list.into_iter().map(|mark| ((mark.partition, mark.source), (mark.origin, mark.day))).collect())
+    }
+}

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use logmill_core::Origin;
+
+use super::*;
+
+fn split(id: u64) -> SplitMeta {
+    let files = vec![SplitFile { name: "a.store".into(), bytes: 7, crc32c: 9 }];
+    SplitMeta { id, docs: 3, bytes: 7, oldest_ns: -1, newest_ns: 5, files, deleted: vec![] }
+}
+
+fn flush(number: u64) -> Edit {
+    let meta = IndexMeta {
+        uuid: "u".into(),
+        created_ms: 1,
+        mapping: Arc::default(),
+        splits: [(number, split(number))].into(),
+    };
+    let origin = Origin { generation: 0, start: number, end: number + 1, part: 0 };
+    Edit::Flush {
+        next: [(0, number as i64 * 10)].into(),
+        marks: vec![MarkMeta { partition: 0, source: "s".into(), origin, day: number as u32 }],
+        indexes: [("logs".into(), meta)].into(),
+        deleted: [(1, vec![number as u32])].into(),
+    }
+}
+
+fn edits() -> Vec<Edit> {
+    vec![
+        flush(1),
+        flush(2),
+        Edit::Replace { index: "logs".into(), removed: vec![1, 2], added: vec![split(3)] },
+        flush(4),
+        Edit::Create {
+            index: "new".into(),
+            meta: IndexMeta { uuid: "v".into(), created_ms: 2, mapping: Arc::default(), splits: Default::default() },
+        },
+        Edit::Forget { before_day: 3 },
+        Edit::Delete { index: "new".into() },
+    ]
+}
+
+/// The states after 0, 1, ... edits.
+fn states() -> Vec<State> {
+    let mut all = vec![State::default()];
+    for edit in edits() {
+        let mut next = all.last().unwrap().clone();
+        next.apply(&edit);
+        all.push(next);
+    }
+    all
+}
+
+#[test]
+fn a_manifest_cut_at_any_byte_is_the_state_of_its_whole_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut manifest, recovery) = Manifest::open(folder.path()).unwrap();
+    assert_eq!(recovery, Recovery::default());
+    let path = folder.path().join("manifest");
+    let mut ends = vec![std::fs::metadata(&path).unwrap().len()];
+    for edit in edits() {
+        manifest.append(&edit).unwrap();
+        ends.push(std::fs::metadata(&path).unwrap().len());
+    }
+    drop(manifest);
+    let whole = std::fs::read(&path).unwrap();
+    for cut in 0..=whole.len() {
+        let other = tempfile::tempdir().unwrap();
+        std::fs::write(other.path().join("manifest"), &whole[..cut]).unwrap();
+        let (mut manifest, recovery) = Manifest::open(other.path()).unwrap();
+        let records = ends.iter().filter(|end| **end <= cut as u64).count().saturating_sub(1);
+        assert_eq!(manifest.state(), &states()[records], "cut at {cut}");
+        assert!(!recovery.damaged);
+        manifest.append(&flush(9)).unwrap();
+        let expected = manifest.state().clone();
+        drop(manifest);
+        assert_eq!(Manifest::open(other.path()).unwrap().0.state(), &expected);
+    }
+}
+
+#[test]
+fn a_damaged_middle_is_told_and_kept_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut manifest, _) = Manifest::open(folder.path()).unwrap();
+    let path = folder.path().join("manifest");
+    let start = std::fs::metadata(&path).unwrap().len() as usize;
+    for edit in edits() {
+        manifest.append(&edit).unwrap();
+    }
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[start + 20] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (manifest, recovery) = Manifest::open(folder.path()).unwrap();
+    assert!(recovery.damaged);
+    assert_eq!(manifest.state(), &State::default());
+    assert_eq!(std::fs::read(folder.path().join("manifest.damaged")).unwrap(), bytes);
+}
+
+#[test]
+fn foreign_and_newer_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("manifest");
+    std::fs::write(&path, b"something else entirely").unwrap();
+    assert!(matches!(Manifest::open(folder.path()), Err(ManifestError::NotOne { .. })));
+    let mut header = MAGIC.to_vec();
+    header.extend_from_slice(&2u32.to_le_bytes());
+    header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
+    std::fs::write(&path, &header).unwrap();
+    assert!(matches!(Manifest::open(folder.path()), Err(ManifestError::Version { found: 2, .. })));
+}
+
+#[test]
+fn the_log_is_rewritten_before_it_grows_without_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut manifest, _) = Manifest::open(folder.path()).unwrap();
+    for round in 0..20_000 {
+        manifest.append(&Edit::Forget { before_day: round }).unwrap();
+        manifest.append(&Edit::Replace { index: "logs".into(), removed: vec![], added: vec![split(3)] }).unwrap();
+    }
+    assert!(std::fs::metadata(folder.path().join("manifest")).unwrap().len() < 2 * GROWTH_BYTES);
+}

@@ -1,0 +1,150 @@
+//! Starting: the manifest is read, the splits that it names are opened, and whatever else lies about is removed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::catalog::{Catalog, IndexState};
+use super::manifest::{Edit, Manifest, ManifestError, Recovery};
+use super::pending::Pending;
+use super::progress::Progress;
+use super::{Store, split};
+use crate::config::Config;
+
+/// The store can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// A folder can't be made or read.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    /// Another process has it.
+    #[error("{} is used by another process; stop it first, or choose another data folder", .0.display())]
+    Used(PathBuf),
+    /// The manifest is of no use.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+/// What was found at the start that someone should know.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Of the manifest.
+    pub(crate) recovery: Recovery,
+    /// Folders that the manifest does not name: what a crash interrupted.
+    pub(crate) orphans: usize,
+    /// What is damaged, in plain words.
+    pub(crate) damaged: Vec<String>,
+}
+
+impl Store {
+    /// Opens the store in a folder, or begins one.
+    ///
+    /// # Errors
+    /// When the folder can't be used. Damaged splits are no error: they are put aside and told.
+    pub(crate) fn open(folder: &Path, config: Config) -> Result<(Self, Findings), OpenError> {
+        let splits = folder.join("splits");
+        let failed = |source| OpenError::Io { path: folder.to_owned(), source };
+        std::fs::create_dir_all(&splits).map_err(failed)?;
+        let lock = std::fs::File::create(folder.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::Used(folder.to_owned())),
+            Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let (mut manifest, recovery) = Manifest::open(folder)?;
+        let mut findings = Findings { recovery, ..Findings::default() };
+        if recovery.damaged {
+            findings.damaged.push(
+                "the manifest is damaged before its end: splits written after that are in quarantine, \
+                 and their events are read again from the bus as far as it still has them"
+                    .to_owned(),
+            );
+        }
+        let highest = remove_orphans(folder, &manifest, &mut findings).map_err(failed)?;
+        let catalog = open_splits(folder, &mut manifest, &mut findings).map_err(failed)?;
+        let mut progress = Progress::default();
+        progress.published(&manifest.state().next);
+        let store = Self {
+            config,
+            folder: folder.to_owned(),
+            catalog: ArcSwap::from_pointee(catalog),
+            changes: Mutex::new(Pending::default()),
+            manifest: Mutex::new(manifest),
+            flushing: Mutex::default(),
+            memory_merges: Mutex::default(),
+            next_part: AtomicU64::new(highest + 1),
+            hot_bytes: AtomicU64::new(0),
+            progress: watch::Sender::new(progress),
+            _lock: lock,
+            #[cfg(test)]
+            _folder: None,
+        };
+        Ok((store, findings))
+    }
+}
+
+/// Opens what the manifest names; what is damaged is taken out of it.
+fn open_splits(folder: &Path, manifest: &mut Manifest, findings: &mut Findings) -> std::io::Result<Catalog> {
+    let mut catalog = Catalog::default();
+    let mut edits = Vec::new();
+    for (name, meta) in &manifest.state().indexes {
+        let mut state = IndexState {
+            uuid: meta.uuid.clone(),
+            created_ms: meta.created_ms,
+            mapping: meta.mapping.clone(),
+            parts: Vec::new(),
+        };
+        for split_meta in meta.splits.values() {
+            match split::open(&folder.join("splits"), name, split_meta) {
+                Ok(part) => state.parts.push(Arc::new(part)),
+                Err(error) => {
+                    quarantine(folder, split_meta.id);
+                    findings.damaged.push(format!(
+                        "{} documents of {name} are lost: {error}; the split is in quarantine",
+                        split_meta.docs
+                    ));
+                    edits.push(Edit::Replace { index: name.clone(), removed: vec![split_meta.id], added: vec![] });
+                }
+            }
+        }
+        catalog.indexes.insert(name.clone(), state);
+    }
+    edits.iter().try_for_each(|edit| manifest.append(edit))?;
+    Ok(catalog)
+}
+
+/// Removes split folders that the manifest does not name; gives the highest id that was ever seen.
+fn remove_orphans(folder: &Path, manifest: &Manifest, findings: &mut Findings) -> std::io::Result<u64> {
+    let mut highest = manifest.state().splits().map(|split| split.id).max().unwrap_or(0);
+    for entry in std::fs::read_dir(folder.join("splits"))? {
+        let entry = entry?;
+        let Some(id) = entry.file_name().to_str().and_then(split::id_of) else { continue };
+        highest = highest.max(id);
+        if manifest.state().splits().any(|split| split.id == id) {
+            continue;
+        }
+        findings.orphans += 1;
+        if findings.recovery.damaged {
+            // It may have counted: kept for whoever repairs by hand.
+            quarantine(folder, id);
+        } else {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(highest)
+}
+
+/// Moves a split's folder away, if it is there at all.
+pub(super) fn quarantine(folder: &Path, id: u64) {
+    let aside = folder.join("quarantine");
+    let from = split::folder_of(&folder.join("splits"), id);
+    let to = split::folder_of(&aside, id);
+    let moved = std::fs::create_dir_all(&aside).and_then(|()| std::fs::rename(&from, &to));
+    if let Err(error) = moved {
+        tracing::error!(from = %from.display(), %error, "can't put a damaged split aside");
+    }
+}

@@ -1,0 +1,108 @@
+//! A split on disk: a folder named after its id, written once and never changed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tantivy::directory::MmapDirectory;
+
+use super::manifest::{SplitFile, SplitMeta, checksum, sync_folder};
+use super::part::{self, Label, Part};
+
+/// A split can't be written, or is not as it was written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SplitError {
+    /// Reading or writing failed.
+    #[error("{}: {source}", folder.display())]
+    Io { folder: PathBuf, source: io::Error },
+    /// The index in it can't be written or read.
+    #[error("{}: {source}", folder.display())]
+    Index { folder: PathBuf, source: tantivy::TantivyError },
+    /// A file has changed since it was written.
+    #[error("{}: {file} is not as it was written", folder.display())]
+    Damaged { folder: PathBuf, file: String },
+}
+
+/// The folder of a split.
+pub(crate) fn folder_of(splits: &Path, id: u64) -> PathBuf {
+    splits.join(format!("{id:016x}"))
+}
+
+/// The id that a folder's name stands for.
+pub(crate) fn id_of(name: &str) -> Option<u64> {
+    (name.len() == 16).then(|| u64::from_str_radix(name, 16).ok()).flatten()
+}
+
+/// Merges parts into a new split that is wholly on disk when this returns.
+///
+/// # Errors
+/// When it can't be written; what was written is removed again.
+pub(crate) fn write(splits: &Path, id: u64, parts: &[Arc<Part>]) -> Result<SplitMeta, SplitError> {
+    let folder = folder_of(splits, id);
+    let written = write_in(splits, &folder, id, parts);
+    if written.is_err() {
+        // What stays is removed at the next start: the manifest does not name it.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    written
+}
+
+fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>]) -> Result<SplitMeta, SplitError> {
+    let io = |source| SplitError::Io { folder: folder.to_owned(), source };
+    let index = |source| SplitError::Index { folder: folder.to_owned(), source };
+    if folder.exists() {
+        // tantivy would silently write among what is there.
+        std::fs::remove_dir_all(folder).map_err(io)?;
+    }
+    std::fs::create_dir_all(folder).map_err(io)?;
+    let directory = MmapDirectory::open(folder).map_err(|error| index(error.into()))?;
+    let merged = part::merge(parts, part::disk_settings(), directory).map_err(index)?;
+    let docs = merged.searchable_segment_metas().map_err(index)?.iter().map(|meta| u64::from(meta.num_docs())).sum();
+    drop(merged);
+    // Each file is synced by tantivy as it is closed; their names are left to us.
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let (crc32c, bytes) = checksum(&entry.path()).map_err(io)?;
+        files.push(SplitFile { name: entry.file_name().to_string_lossy().into_owned(), bytes, crc32c });
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    sync_folder(folder).and_then(|()| sync_folder(splits)).map_err(io)?;
+    let time = part::time_of(parts);
+    let bytes = files.iter().map(|file| file.bytes).sum();
+    Ok(SplitMeta { id, docs, bytes, oldest_ns: *time.start(), newest_ns: *time.end(), files, deleted: Vec::new() })
+}
+
+/// Opens a split that the manifest names.
+///
+/// # Errors
+/// When a file is missing, has another length, or can't be read.
+pub(crate) fn open(splits: &Path, index: &Arc<str>, meta: &SplitMeta) -> Result<Part, SplitError> {
+    let folder = folder_of(splits, meta.id);
+    for file in &meta.files {
+        let found = std::fs::metadata(folder.join(&file.name))
+            .map_err(|source| SplitError::Io { folder: folder.clone(), source })?;
+        if found.len() != file.bytes {
+            return Err(SplitError::Damaged { folder, file: file.name.clone() });
+        }
+    }
+    let label = Label { id: meta.id, index: index.clone(), time_ns: meta.oldest_ns..=meta.newest_ns, level: 0 };
+    Part::on_disk(label, &folder, meta.bytes, meta.deleted.as_slice().into())
+        .map_err(|source| SplitError::Index { folder, source })
+}
+
+/// Reads a whole split and compares it with what was written.
+///
+/// # Errors
+/// When it differs or can't be read.
+pub(crate) fn verify(splits: &Path, meta: &SplitMeta) -> Result<(), SplitError> {
+    let folder = folder_of(splits, meta.id);
+    for file in &meta.files {
+        let (crc32c, bytes) =
+            checksum(&folder.join(&file.name)).map_err(|source| SplitError::Io { folder: folder.clone(), source })?;
+        if (crc32c, bytes) != (file.crc32c, file.bytes) {
+            return Err(SplitError::Damaged { folder, file: file.name.clone() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Stores for tests: documents go straight in, without a bus.
+
+use super::building::Building;
+use super::registry::Registry;
+use super::*;
+use crate::ingest::parse::{self, RecordFacts};
+
+/// A store with nothing in it, in a folder of its own that goes with it.
+pub(crate) fn empty() -> Arc<Store> {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(folder.path(), Config::default()).unwrap();
+    store._folder = Some(folder);
+    Arc::new(store)
+}
+
+/// A store with these documents in one index, in parts of `docs_a_part` documents; `seq` counts from 0.
+pub(crate) fn store_of(index: &str, documents: &[serde_json::Value], docs_a_part: usize) -> Arc<Store> {
+    let store = empty();
+    add(&store, index, documents, docs_a_part);
+    store
+}
+
+/// Adds documents; their `seq` goes on from the documents that the store has. `_id` in a document is the
+/// client's id and is taken out of the source; it replaces an earlier document of the same id.
+pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], docs_a_part: usize) {
+    let mut seq: u64 = store.indices().iter().map(|index| index.docs).sum();
+    let name: Arc<str> = index.into();
+    for chunk in documents.chunks(docs_a_part.max(1)) {
+        let known = store.index_types(index).map(|(_, mapping)| mapping);
+        let mut registry = Registry::new(known.unwrap_or_default(), 1000);
+        let mut building = Building::new(name.clone()).unwrap();
+        let mut replaced = Vec::new();
+        for document in chunk {
+            let mut document = document.clone();
+            let id = document.as_object_mut().and_then(|map| map.shift_remove("_id"));
+            let id: Option<Box<str>> = id.and_then(|id| id.as_str().map(Box::from));
+            replaced.extend(id.iter().map(|id| (name.clone(), id.clone())));
+            let facts = RecordFacts { time_ns: 0, seq, id };
+            seq += 1;
+            building.add(parse::document(&document.to_string().into(), facts, &mut registry).0).unwrap();
+        }
+        let part = building.finish(store.next_part()).unwrap();
+        let mappings = HashMap::from([(name.clone(), registry.mapping())]);
+        store.publish(Batch { parts: vec![part], mappings, replaced, ..Batch::default() }).unwrap();
+    }
+}

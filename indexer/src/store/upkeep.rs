@@ -1,0 +1,165 @@
+//! The threads that keep the store in shape: merging in memory, flushing, and merging on disk, one thread each,
+//! because a long merge must delay neither searches nor what makes documents durable.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use logmill_core::StatusBoard;
+use logmill_core::retry::Backoff;
+
+use super::Store;
+use crate::ingest::watermark::REMEMBERED_DAYS;
+use crate::ingest::worker::day_of;
+
+/// Memory parts become ten a second: nothing is gained by looking more often.
+const MEMORY_TICK: Duration = Duration::from_millis(100);
+/// How late a flush by size may be.
+const FLUSH_TICK: Duration = Duration::from_millis(50);
+/// Splits come every few seconds at most.
+const SPLITS_TICK: Duration = Duration::from_secs(1);
+/// Deleting by age or size may be this late.
+const RETENTION_EVERY: Duration = Duration::from_secs(10);
+/// After the start, one split is read and compared every so often, until all were: damage is found within a day
+/// without a noticeable load.
+const VERIFY_EVERY: Duration = Duration::from_secs(5);
+
+/// The threads, until [`Upkeep::stop`].
+pub(crate) struct Upkeep {
+    stop: Arc<AtomicBool>,
+    /// Set when a thread ended without being asked to.
+    failed: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Raises the flag when its thread ends by a panic.
+struct Alarm(Arc<AtomicBool>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Upkeep {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system has no threads to give.
+    pub(crate) fn start(store: &Arc<Store>, board: &Arc<StatusBoard>) -> std::io::Result<Self> {
+        let mut upkeep = Self { stop: Arc::default(), failed: Arc::default(), threads: Vec::new() };
+        type Work = fn(&Store, &StatusBoard, &AtomicBool);
+        let works: [(&str, Work); 3] = [("memory-merge", merge_memory), ("flush", flush), ("split-merge", keep_splits)];
+        for (name, work) in works {
+            let (store, board) = (store.clone(), board.clone());
+            let (stop, alarm) = (upkeep.stop.clone(), Alarm(upkeep.failed.clone()));
+            let body = move || {
+                let _alarm = alarm;
+                work(&store, &board, &stop);
+            };
+            upkeep.threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(body)?);
+        }
+        Ok(upkeep)
+    }
+
+    /// Whether a thread has panicked: the store must not go on as if nothing had happened.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Asks the threads to end and waits for them. A merge in progress is finished first.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        for thread in self.threads {
+            // A panic was told by the alarm.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn merge_memory(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) {
+        match store.merge_memory() {
+            Ok(true) => {}
+            Ok(false) => {
+                board.set_problem("memory-merge", None);
+                std::thread::sleep(MEMORY_TICK);
+            }
+            Err(error) => {
+                board.set_problem("memory-merge", Some(format!("can't merge segments in memory: {error}")));
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn flush(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
+    let (interval, size) = (store.config.flush_interval.0, store.config.flush_bytes.0);
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    let flushes = board.counter("flushes");
+    let mut last = Instant::now();
+    while !stop.load(Ordering::Acquire) {
+        if last.elapsed() < interval && store.hot_bytes() < size {
+            std::thread::sleep(FLUSH_TICK);
+            continue;
+        }
+        match store.flush() {
+            Ok(()) => {
+                last = Instant::now();
+                flushes.add(1);
+                backoff.reset();
+                board.set_problem("disk", None);
+            }
+            Err(error) => {
+                tracing::error!(%error, "documents stay in memory until the disk takes them");
+                board.set_problem("disk", Some(error.to_string()));
+                std::thread::sleep(backoff.next_delay());
+            }
+        }
+    }
+}
+
+fn keep_splits(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
+    let merges = board.counter("split_merges");
+    let deleted = board.counter("splits_deleted");
+    let mut retained: Option<Instant> = None;
+    let mut verified = Instant::now();
+    let mut to_verify = store.split_ids();
+    while !stop.load(Ordering::Acquire) {
+        let now = Timestamp::now();
+        let now_ns = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
+        match store.merge_splits(now_ns) {
+            Ok(true) => merges.add(1),
+            Ok(false) => {
+                board.set_problem("split-merge", None);
+                std::thread::sleep(SPLITS_TICK);
+            }
+            Err(error) => {
+                board.set_problem("split-merge", Some(format!("splits are not merged: {error}")));
+                std::thread::sleep(Duration::from_secs(5));
+            }
+        }
+        if retained.is_none_or(|at| at.elapsed() > RETENTION_EVERY) {
+            retained = Some(Instant::now());
+            let forgotten = store.forget_marks(day_of(now).saturating_sub(REMEMBERED_DAYS));
+            match store.retain(now_ns).and_then(|splits| forgotten.map(|()| splits)) {
+                Ok(splits) => {
+                    deleted.add(splits as u64);
+                    board.set_problem("retention", None);
+                }
+                Err(error) => board.set_problem("retention", Some(format!("nothing can be deleted: {error}"))),
+            }
+        }
+        if verified.elapsed() > VERIFY_EVERY {
+            verified = Instant::now();
+            if let Some(damage) = to_verify.pop().and_then(|id| store.verify_split(id)) {
+                tracing::error!(damage, "a split is damaged");
+                board.set_problem("damage", Some(damage));
+            }
+        }
+    }
+}
