@@ -1,5 +1,9 @@
-//! From records on the bus to documents in the store.
+//! From records on the bus to documents in the store: one task reads, one thread builds segments.
 
 pub(crate) mod document;
+pub(crate) mod indexing;
 pub(crate) mod instant;
 pub(crate) mod parse;
+pub(crate) mod reading;
+pub(crate) mod watermark;
+pub(crate) mod worker;

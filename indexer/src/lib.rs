@@ -5,6 +5,8 @@ mod config;
 mod http;
 mod ingest;
 mod schema;
+mod service;
 mod store;
 
 pub use config::{Config, Retention};
+pub use service::{BuildError, RunError, Service};

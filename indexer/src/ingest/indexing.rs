@@ -1,0 +1,240 @@
+//! Takes up records in their order and ends a segment an index at every tick. It knows neither bus nor clock:
+//! records and instants are handed in, so that every path can be tested.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use logmill_bus_client::Message;
+use logmill_core::Origin;
+use logmill_core::origin::{ID_HEADER, INDEX_HEADER, OP_HEADER, ORIGIN_HEADER, SOURCE_BYTES_MAX, SOURCE_HEADER};
+
+use super::parse::{self, RecordFacts};
+use super::watermark::Watermarks;
+use crate::store::building::Building;
+use crate::store::registry::Registry;
+use crate::store::{Batch, Store, names};
+
+/// Where events go that name no index, or one that can't be.
+pub(crate) const FALLBACK_INDEX: &str = "logs-generic-default";
+/// A segment that is built ends early at this size, in all indexes together: memory in the builder is not
+/// searchable and not counted as hot.
+const BUILDING_BYTES_MAX: u64 = 16 << 20;
+/// Elasticsearch's bound.
+const ID_BYTES_MAX: usize = 512;
+
+/// What was done with records, for the counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Documents that were added.
+    pub(crate) events: u64,
+    /// Bytes of their values.
+    pub(crate) bytes: u64,
+    /// Records that were stored before.
+    pub(crate) duplicates: u64,
+    /// Records to be created under an id that there is.
+    pub(crate) id_conflicts: u64,
+    /// Records that were not JSON objects.
+    pub(crate) not_json: u64,
+    /// Values that were not indexed because there are too many paths.
+    pub(crate) paths_refused: u64,
+    /// Records without a value.
+    pub(crate) empty: u64,
+}
+
+struct OpenIndex {
+    /// Of the index that the types are of; `None` before it is published for the first time.
+    uuid: Option<Arc<str>>,
+    name: Arc<str>,
+    registry: Registry,
+    building: Option<Building>,
+}
+
+/// Builds documents and publishes them tick by tick.
+pub(crate) struct Indexing {
+    store: Arc<Store>,
+    paths_max: usize,
+    indices_max: usize,
+    watermarks: Watermarks,
+    next: BTreeMap<i32, i64>,
+    moved: bool,
+    indexes: HashMap<Arc<str>, OpenIndex>,
+    replaced: Vec<(Arc<str>, Box<str>)>,
+    /// When the oldest record that is not published was taken up.
+    since: Option<Instant>,
+    tally: Tally,
+}
+
+impl Indexing {
+    /// Goes on from what the store has on disk.
+    pub(crate) fn new(store: Arc<Store>, paths_max: u32, indices_max: u32) -> Self {
+        Self {
+            watermarks: Watermarks::new(store.durable_marks().into_iter()),
+            next: store.durable_offsets(),
+            store,
+            paths_max: paths_max as usize,
+            indices_max: indices_max as usize,
+            moved: false,
+            indexes: HashMap::new(),
+            replaced: Vec::new(),
+            since: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Forgets where it was in a partition: the bus was replaced by another one.
+    pub(crate) fn restart(&mut self, partition: i32, offset: i64) {
+        self.next.insert(partition, offset);
+        self.moved = true;
+    }
+
+    /// Takes up records, in order within each partition.
+    ///
+    /// # Errors
+    /// When the store can't take a document: nothing after it was taken up.
+    pub(crate) fn take(&mut self, messages: &[Message], now: Instant, day: u32) -> tantivy::Result<()> {
+        for message in messages {
+            let next = self.next.entry(message.partition).or_insert(0);
+            if message.offset < *next {
+                self.tally.duplicates += 1;
+                continue;
+            }
+            self.take_one(message, day)?;
+            self.next.insert(message.partition, message.offset + 1);
+            self.moved = true;
+            self.since.get_or_insert(now);
+        }
+        Ok(())
+    }
+
+    fn take_one(&mut self, message: &Message, day: u32) -> tantivy::Result<()> {
+        if message.value.is_empty() {
+            self.tally.empty += 1;
+            return Ok(());
+        }
+        if let Some((source, origin)) = origin_of(message)
+            && !self.watermarks.admit(message.partition, source, origin, day)
+        {
+            self.tally.duplicates += 1;
+            return Ok(());
+        }
+        let id = message.header_str(ID_HEADER).filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX);
+        let key = self.open_index(message.header_str(INDEX_HEADER).unwrap_or(FALLBACK_INDEX))?;
+        let Some(open) = self.indexes.get_mut(&key) else { return Ok(()) };
+        let Some(building) = &mut open.building else { return Ok(()) };
+        if let Some(id) = id {
+            if message.header(OP_HEADER) == Some(b"index") {
+                self.replaced.push((open.name.clone(), id.into()));
+            } else if building.has_id(id) || self.store.has_id(&open.name, id)? {
+                self.tally.id_conflicts += 1;
+                return Ok(());
+            }
+        }
+        let facts = RecordFacts {
+            time_ns: message.timestamp_ms.unwrap_or_default().saturating_mul(1_000_000),
+            seq: seq_of(message.partition, message.offset),
+            id: id.map(Box::from),
+        };
+        let (document, remarks) = parse::document(&message.value, facts, &mut open.registry);
+        self.tally.events += 1;
+        self.tally.bytes += message.value.len() as u64;
+        self.tally.not_json += u64::from(remarks.not_json);
+        self.tally.paths_refused += u64::from(remarks.paths_refused);
+        building.add(document)
+    }
+
+    /// The name under which an index is open, opened if it was not.
+    fn open_index(&mut self, name: &str) -> tantivy::Result<Arc<str>> {
+        if let Some((key, open)) = self.indexes.get_key_value(name)
+            && open.building.is_some()
+        {
+            return Ok(key.clone());
+        }
+        let known = self.store.index_types(name);
+        let too_many = || self.store.index_count() >= self.indices_max || self.indexes.len() >= 2 * self.indices_max;
+        if known.is_none() && name != FALLBACK_INDEX && (!names::is_valid(name) || too_many()) {
+            return self.open_index(FALLBACK_INDEX);
+        }
+        let uuid = known.as_ref().map(|(uuid, _)| uuid.clone());
+        let key: Arc<str> = name.into();
+        let open = self.indexes.entry(key.clone()).or_insert_with(|| OpenIndex {
+            uuid: None,
+            name: key.clone(),
+            registry: Registry::new(Arc::default(), self.paths_max),
+            building: None,
+        });
+        if uuid.is_none() || open.uuid != uuid {
+            // New here, or deleted and made anew since.
+            let mapping = known.map(|(_, mapping)| mapping).unwrap_or_default();
+            open.registry = Registry::new(mapping, self.paths_max);
+            open.uuid = uuid;
+        }
+        open.building = Some(Building::new(key.clone())?);
+        Ok(key)
+    }
+
+    /// When the oldest record that is not published was taken up.
+    pub(crate) const fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Whether the segments that are built should end before their time.
+    pub(crate) fn is_full(&self) -> bool {
+        let building = self.indexes.values().filter_map(|index| index.building.as_ref());
+        building.map(Building::bytes).sum::<u64>() > BUILDING_BYTES_MAX
+    }
+
+    /// Ends the segments and makes them searchable. Gives what was done since the last tick.
+    ///
+    /// # Errors
+    /// When a segment can't be finished.
+    pub(crate) fn tick(&mut self) -> tantivy::Result<Tally> {
+        self.since = None;
+        if !std::mem::take(&mut self.moved) {
+            return Ok(std::mem::take(&mut self.tally));
+        }
+        let mut batch = Batch {
+            next: self.next.clone(),
+            marks: self.watermarks.take_changes(),
+            replaced: std::mem::take(&mut self.replaced),
+            ..Batch::default()
+        };
+        for (name, open) in &mut self.indexes {
+            let Some(building) = open.building.take_if(|building| building.docs() > 0) else { continue };
+            batch.parts.push(building.finish(self.store.next_part())?);
+            batch.mappings.insert(name.clone(), open.registry.mapping());
+        }
+        let published: Vec<Arc<str>> = batch.parts.iter().map(|part| part.index.clone()).collect();
+        self.store.publish(batch)?;
+        for name in published {
+            if let Some(open) = self.indexes.get_mut(&name) {
+                open.uuid = self.store.index_types(&name).map(|(uuid, _)| uuid);
+            }
+        }
+        Ok(std::mem::take(&mut self.tally))
+    }
+
+    /// Forgets sources without news since before a day.
+    pub(crate) fn forget_before(&mut self, day: u32) {
+        self.watermarks.forget_before(day);
+    }
+
+    /// How many watermarks there are.
+    pub(crate) fn marks(&self) -> usize {
+        self.watermarks.len()
+    }
+}
+
+/// Where a record lay on the bus, as one number: unique in the store, rising in each partition.
+pub(crate) fn seq_of(partition: i32, offset: i64) -> u64 {
+    u64::from(partition.unsigned_abs()) << 48 | (offset.unsigned_abs() & 0xffff_ffff_ffff)
+}
+
+/// Source and origin of a record that has both; others (of foreign producers) are told apart by their offset alone.
+fn origin_of(message: &Message) -> Option<(&str, Origin)> {
+    let source = message.header_str(SOURCE_HEADER).filter(|source| source.len() <= SOURCE_BYTES_MAX)?;
+    Some((source, message.header_str(ORIGIN_HEADER)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! The thread that builds segments: it takes batches from the reader, publishes at every tick, and stands still
+//! while memory is full, so that the reader stops and the bus keeps what is to come.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use logmill_bus_client::Message;
+use logmill_core::StatusBoard;
+use logmill_core::stage::Counter;
+
+use super::indexing::{Indexing, Tally};
+use super::watermark::REMEMBERED_DAYS;
+use crate::store::Store;
+
+/// Batches between the reader and this thread: one is built while the next is read.
+pub(crate) const QUEUE_BATCHES: usize = 2;
+/// While memory is full, room is looked for this often: a flush takes tens of milliseconds and more.
+const ROOM_TICK: Duration = Duration::from_millis(5);
+/// Without records the thread wakes this often, for the day's change alone.
+const IDLE_TICK: Duration = Duration::from_secs(1);
+
+/// What the reader says.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Records, in order within each partition.
+    Take(Vec<Message>),
+    /// The bus was replaced: this partition begins here.
+    Restart { partition: i32, offset: i64 },
+}
+
+/// The running totals on the board.
+struct Counters {
+    events: Counter,
+    bytes: Counter,
+    duplicates: Counter,
+    id_conflicts: Counter,
+    not_json: Counter,
+    paths_refused: Counter,
+    empty: Counter,
+}
+
+impl Counters {
+    fn new(board: &StatusBoard) -> Self {
+        Self {
+            events: board.counter("events"),
+            bytes: board.counter("bytes"),
+            duplicates: board.counter("dropped_duplicates"),
+            id_conflicts: board.counter("dropped_id_conflicts"),
+            not_json: board.counter("not_json"),
+            paths_refused: board.counter("fields_refused"),
+            empty: board.counter("dropped_empty"),
+        }
+    }
+
+    fn add(&self, tally: Tally) {
+        self.events.add(tally.events);
+        self.bytes.add(tally.bytes);
+        self.duplicates.add(tally.duplicates);
+        self.id_conflicts.add(tally.id_conflicts);
+        self.not_json.add(tally.not_json);
+        self.paths_refused.add(tally.paths_refused);
+        self.empty.add(tally.empty);
+    }
+}
+
+/// Works until the reader hangs up; then what was taken up is published.
+///
+/// # Errors
+/// When the store can't take a document: going on would lose it.
+pub(crate) fn run(
+    mut indexing: Indexing,
+    store: &Arc<Store>,
+    board: &StatusBoard,
+    orders: &Receiver<Order>,
+    tick: Duration,
+) -> tantivy::Result<()> {
+    let counters = Counters::new(board);
+    let mut today = day_of(Timestamp::now());
+    loop {
+        let patience = indexing.since().map_or(IDLE_TICK, |since| tick.saturating_sub(since.elapsed()));
+        match orders.recv_timeout(patience) {
+            Ok(Order::Take(messages)) => {
+                indexing.take(&messages, Instant::now(), today)?;
+            }
+            Ok(Order::Restart { partition, offset }) => indexing.restart(partition, offset),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                counters.add(indexing.tick()?);
+                return Ok(());
+            }
+        }
+        if indexing.since().is_some_and(|since| since.elapsed() >= tick) || indexing.is_full() {
+            counters.add(indexing.tick()?);
+            while !store.has_room() {
+                std::thread::sleep(ROOM_TICK);
+            }
+        }
+        let day = day_of(Timestamp::now());
+        if day != today {
+            today = day;
+            indexing.forget_before(day.saturating_sub(REMEMBERED_DAYS));
+            tracing::debug!(watermarks = indexing.marks(), "forgot sources without news");
+        }
+    }
+}
+
+/// Days since 1970.
+pub(crate) fn day_of(at: Timestamp) -> u32 {
+    u32::try_from(at.as_second().div_euclid(86_400)).unwrap_or(0)
+}
