@@ -113,7 +113,7 @@ test("the live tail shows rows as they come", async () => {
   const { page, complaints, close } = await search();
   await page.getByRole("button", { name: "Live", exact: true }).click();
   await page.getByText("Following new events").waitFor();
-  const newest = () => rows(page).first().getAttribute("id");
+  const newest = () => page.locator("[data-key]").first().getAttribute("data-key");
   const was = await newest();
   await until("a new row on top", async () => (await newest()) !== was, 15_000);
   await page.screenshot({ path: `${shots}/search-live.png` });

@@ -1,6 +1,17 @@
 // Reading an event: nested objects and dotted keys are the same field.
 
+import type { Hit } from "./types";
+
 type Source = Record<string, unknown>;
+
+/** What tells a hit from all others: ids are unique within an index only. */
+export const keyOf = (hit: Hit) => `${hit.index}/${hit.id}`;
+
+/** The hits that are not known yet, each once. */
+export function unknown(hits: readonly Hit[], known: readonly Hit[]): Hit[] {
+  const seen = new Set(known.map(keyOf));
+  return hits.filter((hit) => !seen.has(keyOf(hit)) && seen.add(keyOf(hit)));
+}
 
 const isObject = (value: unknown): value is Source => typeof value === "object" && value !== null && !Array.isArray(value);
 

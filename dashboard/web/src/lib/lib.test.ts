@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { leaves, originOf, summaryOf, textOf, valueOf } from "./event";
+import { leaves, originOf, summaryOf, textOf, unknown, valueOf } from "./event";
 import { byLevel, levelOf } from "./levels";
 import { markedWords, markWords, segments } from "./marks";
 import { ago, bytes, duration, percent, rate } from "./numbers";
@@ -36,6 +36,10 @@ describe("event", () => {
   it("lists leaves by name", () => {
     expect(leaves(source).map(([name]) => name)).toEqual(["@timestamp", "empty", "host.name", "log.file.path", "log.level", "tags"]);
     expect(textOf(["a", 1])).toBe("a, 1");
+  });
+  it("knows hits by index and id", () => {
+    const hit = (index: string, id: string) => ({ index, id, sort: [], source: {} });
+    expect(unknown([hit("a", "1"), hit("b", "1"), hit("b", "1"), hit("a", "2")], [hit("a", "2")])).toEqual([hit("a", "1"), hit("b", "1")]);
   });
   it("sums up an event without a message", () => {
     expect(summaryOf({ a: 1, b: { c: "x" } })).toBe("a=1 b.c=x");

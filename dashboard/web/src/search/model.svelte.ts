@@ -1,12 +1,11 @@
 // The state of the search page: what is asked (mirrored in the address), what came back, and the live tail.
 // Rows and histogram are asked apart, so a histogram that fails never takes the rows with it.
 import { asFailure, get, isAbort, post, type Failure } from "../lib/api";
-import { leaves } from "../lib/event";
+import { leaves, unknown } from "../lib/event";
 import { LEVELS, type Level } from "../lib/levels";
 import { router } from "../lib/router.svelte";
-import { isRelative } from "../lib/time";
 import { prefs } from "../lib/prefs.svelte";
-import { zoneName } from "../lib/time";
+import { isRelative, zoneName } from "../lib/time";
 import type { FieldInfo, Filter, Freshness, Histogram, Hit, Language, Scope, SearchRequest, SearchResponse } from "../lib/types";
 import { fromSearch, toSearch, type SearchState } from "../lib/url";
 import { Tail } from "./tail.svelte";
@@ -124,7 +123,10 @@ export class SearchModel {
     const rows = this.#runRows(aborts.signal);
     const histogram = this.#runHistogram(aborts.signal);
     await rows;
-    if (!aborts.signal.aborted) this.loading = false;
+    if (!aborts.signal.aborted) {
+      this.loading = false;
+      this.tail.join();
+    }
     await histogram;
   }
 
@@ -132,7 +134,7 @@ export class SearchModel {
     try {
       const answer = await post<SearchResponse>("/api/search", this.#request({ size: PAGE_ROWS, buckets: 0 }), signal);
       this.failure = null;
-      this.rows = answer.hits;
+      this.rows = unknown(answer.hits, []);
       this.total = answer.total;
       this.tookMs = answer.took_ms;
       this.freshness = answer.freshness;
@@ -178,7 +180,8 @@ export class SearchModel {
       const answer = await post<SearchResponse>("/api/search", { ...this.#request({ size: PAGE_ROWS * 2, buckets: 0, search_after: last.sort }), ...fixed });
       if (generation !== this.generation) return;
       this.moreFailure = null;
-      this.rows = [...this.rows, ...answer.hits];
+      // Merges in the store may move an event over the edge of a page.
+      this.rows = [...this.rows, ...unknown(answer.hits, this.rows)];
       this.exhausted = answer.hits.length < PAGE_ROWS * 2;
     } catch (caught) {
       if (generation === this.generation) this.moreFailure = asFailure(caught);

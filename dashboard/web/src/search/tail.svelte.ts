@@ -21,6 +21,8 @@ export class Tail {
 
   #source: EventSource | null = null;
   #queue: Hit[] = [];
+  /** Until the history stands, what comes is only gathered. */
+  #joined = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
@@ -32,6 +34,7 @@ export class Tail {
     this.stop();
     const { from: _from, to: _to, ...timeless } = scope;
     this.on = true;
+    this.#joined = false;
     this.error = "";
     this.skipped = 0;
     const source = new EventSource(`/api/tail?scope=${encodeURIComponent(JSON.stringify(timeless))}`);
@@ -62,10 +65,15 @@ export class Tail {
     this.#source?.close();
     this.#source = null;
     clearInterval(this.#timer);
-    if (this.on) this.resume();
-    this.on = this.connected = false;
+    this.on = this.connected = this.paused = false;
     this.#queue = [];
     this.held = 0;
+  }
+
+  /** The history is in the rows now: what came meanwhile goes on top of it. */
+  join(): void {
+    this.#joined = true;
+    this.#flush();
   }
 
   pause(): void {
@@ -86,7 +94,7 @@ export class Tail {
   }
 
   #flush(): void {
-    if (this.paused) {
+    if (this.paused || !this.#joined) {
       this.held = this.#queue.length;
       return;
     }
