@@ -49,11 +49,11 @@ enum Rest<'t> {
 impl Auto {
     /// Adds what the event's message tells.
     pub(crate) fn recognise(&self, event: &mut Event, now: Timestamp) {
-        let line = match event.0.get_mut("message") {
-            Some(Value::String(line)) => std::mem::take(line),
-            Some(_) => return,
-            None => return json::recognise_event(event, &self.zone, now),
-        };
+        if !event.0.contains_key("message") && !json::recognise_event(event, &self.zone, now) {
+            return;
+        }
+        let Some(Value::String(line)) = event.0.get_mut("message") else { return };
+        let line = std::mem::take(line);
         let mut fields = Fields { event, zone: &self.zone, now, envelope_level: None };
         let message = message_of(&line, &mut fields);
         if let Some(level) = fields.envelope_level {

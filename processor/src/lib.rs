@@ -11,6 +11,4 @@ mod time;
 
 pub use config::{Config, check};
 pub use pipeline::{PipelineError, PipelineTests, TestOutcome, test_pipelines};
-#[doc(hidden)]
-pub use runtime::bench;
-pub use runtime::{BuildError, RunError, Service};
+pub use runtime::{BuildError, RunError, Service, Trial, TrialOutput, raw_record};

@@ -125,7 +125,7 @@ impl Pipeline {
     /// Runs the steps; the routes are empty unless the end is [`End::Done`].
     pub(crate) fn run(&self, event: &mut Event, scene: &mut Scene, tallies: &mut Tallies) -> (End, Vec<Route>) {
         tallies.steps.resize(self.meters.len(), Tally::default());
-        tallies.timed = tallies.events % TIMED_EVERY == 0;
+        tallies.timed = tallies.events.is_multiple_of(TIMED_EVERY);
         tallies.events += 1;
         let first = self.routes_first.then(|| self.routes(event));
         let end = match self.block(&self.block, event, scene, tallies) {

@@ -6,9 +6,8 @@ mod codec;
 mod dead_letter;
 mod runner;
 mod service;
+mod trial;
 mod worker;
 
 pub use service::{BuildError, RunError, Service};
-
-#[doc(hidden)]
-pub use batch::bench;
+pub use trial::{Trial, TrialOutput, raw_record};

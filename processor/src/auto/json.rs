@@ -91,16 +91,19 @@ pub(super) fn recognise<'t>(text: &'t str, fields: &mut Fields<'_>) -> Option<Re
 }
 
 /// An event that came without a message, from a program that writes JSON to the bus by itself.
-pub(super) fn recognise_event(event: &mut Event, zone: &Zone, now: Timestamp) {
+/// Says whether its message may have a format of its own.
+pub(super) fn recognise_event(event: &mut Event, zone: &Zone, now: Timestamp) -> bool {
     let known = MESSAGES.iter().chain(&LEVELS).chain(&TIMES).any(|name| event.0.contains_key(*name));
     if !known {
-        return;
+        return false;
     }
     let map = std::mem::take(&mut event.0);
     let message = take(map, &mut Fields { event, zone, now, envelope_level: None });
-    if let Some((message, _)) = message {
+    if let Some((message, nested)) = message {
         event.0.insert("message".to_owned(), Value::String(message));
+        return nested;
     }
+    false
 }
 
 /// Spreads the keys over the event. The message, when there is one, and whether it may have a format of its own.

@@ -132,7 +132,7 @@ fn level_of(word: &str, index: usize, timed: bool) -> Option<&'static str> {
     // `core:error` in Apache's error log.
     let bare = if word.starts_with('[') { bare.rsplit(':').next().unwrap_or(bare) } else { bare };
     let bare = bare.trim();
-    let known = level::level_in_text(bare)?;
+    let known = if word == "[Note]" { "notice" } else { level::level_in_text(bare)? };
     if timed {
         // Small letters in brackets or before a colon, capitals anywhere in the head.
         let marked = word.len() > bare.len() || index == 0;

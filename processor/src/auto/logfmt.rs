@@ -37,8 +37,11 @@ pub(super) fn recognise<'t>(text: &'t str, fields: &mut Fields<'_>) -> Option<Re
     })
 }
 
+/// A key, and its value where it has one.
+type Pair<'t> = (&'t str, Option<Cow<'t, str>>);
+
 /// Keys, and their values where they have one; `None` when the text is not logfmt.
-pub(crate) fn logfmt_pairs(text: &str) -> Option<Vec<(&str, Option<Cow<'_, str>>)>> {
+pub(crate) fn logfmt_pairs(text: &str) -> Option<Vec<Pair<'_>>> {
     let mut pairs = Vec::new();
     let mut rest = text.trim();
     // The first word decides for most lines that are not logfmt.

@@ -44,7 +44,7 @@ impl PipelineConfig {
         let block = compiler.problems_within("steps", |compiler| compiler.block(&self.steps));
         let outputs: Vec<_> = self.out.iter().enumerate().filter_map(|(i, out)| compiler.output(i, out)).collect();
         for (index, test) in self.tests.iter().enumerate() {
-            compiler.problems.within(format!("tests.{index}"), |problems| drop(TestCase::compile(test, problems)));
+            compiler.problems.within(&format!("tests.{index}"), |problems| drop(TestCase::compile(test, problems)));
         }
         let fallback = compiler.output(0, &OutputConfig::default());
         let Compiler { problems, meters, topics, .. } = compiler;
@@ -161,7 +161,7 @@ impl Compiler {
             match (&branch.condition, branch.otherwise) {
                 (Some(_), true) => self.problems.add(&place, "a branch has either `if` or `else`"),
                 (None, false) => {
-                    self.problems.add(&place, "a branch begins with `if: …`, the last one with `else: true`")
+                    self.problems.add(&place, "a branch begins with `if: …`, the last one with `else: true`");
                 }
                 (None, true) if index + 1 < branches.len() => {
                     self.problems.add(&place, "branches below `else` would never be taken");

@@ -15,8 +15,8 @@ pub(crate) struct Problems {
 
 impl Problems {
     /// Does `work` one level deeper.
-    pub(crate) fn within<R>(&mut self, part: impl ToString, work: impl FnOnce(&mut Self) -> R) -> R {
-        self.key.push(part.to_string());
+    pub(crate) fn within<R>(&mut self, part: &str, work: impl FnOnce(&mut Self) -> R) -> R {
+        self.key.push(part.to_owned());
         let result = work(self);
         self.key.pop();
         result

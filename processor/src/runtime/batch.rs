@@ -217,60 +217,6 @@ fn headers(message: &Message, part: usize, index: &str) -> Vec<(Box<str>, Bytes)
     headers
 }
 
-/// What the benchmark needs of the inside: records in, the bytes of the records out.
-#[doc(hidden)]
-pub mod bench {
-    use super::{Refused, Tools, process};
-    use crate::pipeline::{Pipeline, PipelineConfig};
-    use bytes::Bytes;
-    use logmill_bus_client::Message;
-    use logmill_core::config::load_str;
-
-    /// A pipeline and what a worker uses for it.
-    #[derive(Debug)]
-    pub struct Bench(Pipeline, Tools);
-
-    impl Bench {
-        /// Compiles a pipeline; the built-in one without a text.
-        ///
-        /// # Errors
-        /// With what is wrong with it.
-        pub fn new(yaml: Option<&str>) -> Result<Self, String> {
-            let config = match yaml {
-                Some(yaml) => load_str::<PipelineConfig>("bench.yml", yaml).map_err(|error| error.to_string())?,
-                None => PipelineConfig::built_in(),
-            };
-            let pipeline = config.compile("bench").map_err(|problems| format!("{problems:?}"))?;
-            Ok(Self(pipeline, Tools::new()))
-        }
-
-        /// A record of the raw topic.
-        #[must_use]
-        pub fn record(value: &[u8], offset: i64) -> Message {
-            let headers = [
-                (logmill_core::origin::SOURCE_HEADER.into(), Bytes::from_static(b"0123456789abcdef0123456789abcdef")),
-                (logmill_core::origin::ORIGIN_HEADER.into(), Bytes::from_static(b"0:1000000:1000100:0")),
-            ];
-            Message {
-                topic: "logs.raw".into(),
-                partition: 0,
-                offset,
-                timestamp_ms: None,
-                key: Some(Bytes::from_static(b"0123456789abcdef0123456789abcdef")),
-                value: Bytes::copy_from_slice(value),
-                headers: headers.to_vec(),
-            }
-        }
-
-        /// Runs a batch; the bytes of all outputs.
-        pub fn run(&mut self, messages: &[Message]) -> Vec<Vec<u8>> {
-            let now = jiff::Timestamp::now();
-            let produced = process(&self.0, messages, &Refused::new(), now, &mut self.1);
-            produced.records.into_iter().map(|record| record.value).collect()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,7 +229,7 @@ mod tests {
     }
 
     fn message(value: &[u8], offset: i64) -> Message {
-        bench::Bench::record(value, offset)
+        crate::runtime::trial::raw_record(value, offset)
     }
 
     fn run(yaml: &str, messages: &[Message], refused: &Refused) -> Produced {

@@ -102,6 +102,11 @@ struct Counts {
     empty: u64,
 }
 
+/// Milliseconds are what record times have; more digits would only cost bytes.
+fn clock() -> Timestamp {
+    Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default()
+}
+
 async fn work(
     mut queue: mpsc::UnboundedReceiver<Batch>,
     acks: mpsc::Sender<Waiting>,
@@ -118,7 +123,7 @@ async fn work(
         let Batch { messages, pipeline, permit } = batch;
         let (refused, used) = (refused.clone(), pipeline.clone());
         let run = move || {
-            let produced = process(&used, &messages, &refused, Timestamp::now(), &mut tools);
+            let produced = process(&used, &messages, &refused, clock(), &mut tools);
             (messages, produced, tools)
         };
         let (messages, produced, returned) = match tokio::task::spawn_blocking(run).await {
@@ -163,7 +168,7 @@ async fn send(
         other => return other,
     }
     for body in [Body::Original, Body::Reference] {
-        let letter = grave(pipeline, message, record.input, &too_large(), body, Timestamp::now());
+        let letter = grave(pipeline, message, record.input, &too_large(), body, clock());
         match push(sending, &letter).await {
             Err(DeliveryError::TooLarge) => {}
             other => return other,

@@ -63,6 +63,14 @@ const ZONES: [(&str, i32); 13] = [
     ("PDT", -7),
 ];
 
+/// The seconds east of Greenwich of the abbreviation that begins `text`, and its length.
+pub(super) fn zone_of(text: &str) -> Option<(i32, usize)> {
+    let length = text.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let name = text.get(..length)?;
+    let (_, hours) = ZONES.iter().find(|(known, _)| *known == name)?;
+    Some((hours * 3_600, length))
+}
+
 /// The month (1 to 12) whose English name, whole or its first three letters, begins `text`, and its length.
 pub(crate) fn month_of(text: &str) -> Option<(u8, usize)> {
     let (index, length) = name_of(text, &MONTHS)?;
@@ -288,14 +296,11 @@ impl Reader<'_> {
             }
             Item::Offset => self.offset(civil)?,
             Item::ZoneName => {
-                let length = self.rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-                let name = self.rest.get(..length)?;
-                match ZONES.iter().find(|(known, _)| *known == name) {
-                    Some((_, hours)) => {
-                        civil.offset = Some(hours * 3_600);
-                        self.skip(length)?;
-                    }
-                    None => self.offset(civil)?,
+                if let Some((offset, length)) = zone_of(self.rest) {
+                    civil.offset = Some(offset);
+                    self.skip(length)?;
+                } else {
+                    self.offset(civil)?;
                 }
             }
             Item::Weekday => {

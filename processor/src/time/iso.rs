@@ -1,6 +1,7 @@
 //! ISO 8601 and its relatives: `2026-11-22T13:10:24.123Z`, `2026-11-22 13:10:24,123`, `2026/11/22 13:10`.
 
 use super::civil::{Civil, parse_offset};
+use super::format::zone_of;
 
 /// Reads a date with a time at the start of `text`; the length that it takes is returned too.
 /// Date and time may be parted by `T`, blanks or `:`; the zone may be missing.
@@ -54,9 +55,9 @@ pub(crate) fn parse_iso_prefix(text: &str) -> Option<(Civil, usize)> {
             civil.offset = Some(offset);
             at = text.len() - tail.len();
         }
-    } else if let Some(tail) = zone.strip_prefix("UTC").or_else(|| zone.strip_prefix("GMT")) {
-        civil.offset = Some(0);
-        at = text.len() - tail.len();
+    } else if let Some((offset, length)) = zone_of(zone) {
+        civil.offset = Some(offset);
+        at = text.len() - zone.len() + length;
     }
     Some((civil, at))
 }
