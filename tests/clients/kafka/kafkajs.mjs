@@ -41,7 +41,7 @@ await careful.disconnect();
 shown("plain, gzip and idempotent producers were acknowledged");
 
 const member = async (seen, shares, key) => {
-  const consumer = kafka.consumer({ groupId: name, sessionTimeout: 6000, heartbeatInterval: 500 });
+  const consumer = kafka.consumer({ groupId: name, sessionTimeout: 6000, heartbeatInterval: 500, maxWaitTimeInMs: 500 });
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     shares[key] = Object.values(payload.memberAssignment).flat().length;
   });

@@ -73,6 +73,9 @@ def test_two_members_share_and_hand_over(bootstrap, name):
         thread.join()
     assert shares == {1: 2, 2: 2}
     first.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and len(second.assignment()) != 4:
+        assert not second.poll(timeout_ms=100), "all was committed"
     produce(bootstrap, name, [b"y"] * 20)
     assert len(read(second, 20)) == 20 and len(second.assignment()) == 4
     second.close()
