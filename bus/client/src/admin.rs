@@ -1,5 +1,6 @@
 //! Asking the cluster about topics and groups, and making topics. Every call blocks its thread for at most the timeout.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -30,6 +31,28 @@ pub struct PartitionMarks {
     pub high: i64,
     /// The group's committed offset, when a group was asked for and has one.
     pub committed: Option<i64>,
+}
+
+/// A topic with the ends of its partitions and how far each group has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicOverview {
+    /// Its name.
+    pub name: String,
+    /// Its partitions.
+    pub partitions: Vec<PartitionOverview>,
+}
+
+/// The ends of a partition and how far each group has come in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionOverview {
+    /// The partition.
+    pub partition: i32,
+    /// Offset of the oldest record that is kept.
+    pub low: i64,
+    /// Offset that the next record will get.
+    pub high: i64,
+    /// Group → the offset that it will read next, for the groups that have committed one.
+    pub committed: BTreeMap<String, i64>,
 }
 
 /// Asks and changes.
@@ -136,5 +159,51 @@ impl Admin {
             marks.push(PartitionMarks { partition, low, high, committed });
         }
         Ok(marks)
+    }
+
+    /// Every topic (but the cluster's own) with the ends of its partitions and the groups that read it. Blocks.
+    ///
+    /// # Errors
+    /// When the cluster is away longer than the timeout.
+    pub fn overview(&self) -> Result<Vec<TopicOverview>, ClientError> {
+        let mut topics = Vec::new();
+        let mut every = TopicPartitionList::new();
+        for info in self.topics(None)?.into_iter().filter(|info| !info.name.starts_with("__")) {
+            let mut partitions = Vec::new();
+            for partition in 0..info.partitions {
+                let ends = self.admin.inner().fetch_watermarks(&info.name, partition, self.timeout);
+                let ends =
+                    ends.map_err(ClientError::during(format!("can't ask for the ends of {}/{partition}", info.name)));
+                let (low, high) = ends?;
+                every.add_partition(&info.name, partition);
+                partitions.push(PartitionOverview { partition, low, high, committed: BTreeMap::new() });
+            }
+            topics.push(TopicOverview { name: info.name, partitions });
+        }
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        let groups = self
+            .admin
+            .inner()
+            .fetch_group_list(None, self.timeout)
+            .map_err(ClientError::during("can't list the groups"))?;
+        for group in groups.groups() {
+            let mut config = self.connection.config()?;
+            config.set("group.id", group.name());
+            let consumer: BaseConsumer = config.create().map_err(ClientError::during("can't make a consumer"))?;
+            let found = consumer
+                .committed_offsets(every.clone(), self.timeout)
+                .map_err(ClientError::during(format!("can't ask how far {} has come", group.name())))?;
+            for element in found.elements() {
+                let Offset::Offset(offset) = element.offset() else { continue };
+                let partition = topics
+                    .iter_mut()
+                    .find(|topic| topic.name == element.topic())
+                    .and_then(|topic| topic.partitions.iter_mut().find(|known| known.partition == element.partition()));
+                if let Some(partition) = partition {
+                    partition.committed.insert(group.name().to_owned(), offset);
+                }
+            }
+        }
+        Ok(topics)
     }
 }
