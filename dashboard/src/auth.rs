@@ -9,7 +9,7 @@ mod sessions;
 mod setup;
 mod token;
 
-pub(crate) use caller::{Administrator, Caller, Editor, Viewer, identify};
+pub(crate) use caller::{Caller, Editor, Viewer, identify};
 pub(crate) use csrf::CsrfKey;
 pub(crate) use limit::LoginLimit;
 pub(crate) use sessions::{Role, User};
@@ -154,7 +154,9 @@ impl Auth {
     pub(crate) async fn log_out(&self, token: &str) -> Result<(), DatabaseError> {
         let hash = Token::hash_of(token);
         self.db
-            .call(move |db| Ok(db.execute("DELETE FROM sessions WHERE token_hash = ?1", [hash.as_slice()]).map(drop)?))
+            .call(move |db| {
+                Ok(db.execute("DELETE FROM sessions WHERE token_hash = ?1", [hash.as_slice()]).map(drop)?)
+            })
             .await
     }
 

@@ -6,8 +6,14 @@ mod auth;
 mod config;
 mod database;
 mod http;
+mod indexer;
+mod saved;
+mod search;
 mod service;
 mod status;
+mod tail;
+#[cfg(test)]
+mod testing;
 
 pub use config::{AlertConfig, Config};
 pub use service::{BuildError, RunError, Service};

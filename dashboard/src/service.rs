@@ -11,11 +11,14 @@ use logmill_core::{Shutdown, Stage};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::alert::{self, Bells, Evaluator, Sender};
 use crate::auth::{Auth, SetupLink};
 use crate::config::Config;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, now_ms};
 use crate::http::{self, App, Shared};
-use crate::status::{self, Fleet};
+use crate::indexer::Indexer;
+use crate::status::{self, Fleet, Topics};
+use crate::tail::Hub;
 
 /// Why the dashboard could not be started; the user can fix each.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +29,12 @@ pub enum BuildError {
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// A setting that the check of the configuration would have refused.
-    #[error("{0}")]
-    Config(String),
+    /// The address of the indexer.
+    #[error("`indexer.url`: {0}")]
+    Indexer(#[from] logmill_indexer_api::ClientError),
+    /// A setting that the check of the configuration refuses too.
+    #[error("`dashboard.alerts.allow_internal`: {0}")]
+    AllowInternal(String),
 }
 
 /// Why the dashboard stopped without being asked to.
@@ -45,7 +51,7 @@ pub enum RunError {
 /// The dashboard, ready to run.
 #[derive(Debug)]
 pub struct Service {
-    app: Shared,
+    pub(crate) app: Shared,
     connection: Connection,
     listener: TcpListener,
     local_addr: SocketAddr,
@@ -70,9 +76,11 @@ impl Service {
         // The first call in a process wins; which one does not matter, all name the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = listen::bind("dashboard.listen", &config.listen, config.insecure).await?;
-        let local_addr = listener
-            .local_addr()
-            .map_err(|source| ListenError::Address { setting: "dashboard.listen", addr: config.listen.clone(), source })?;
+        let local_addr = listener.local_addr().map_err(|source| ListenError::Address {
+            setting: "dashboard.listen",
+            addr: config.listen.clone(),
+            source,
+        })?;
         let db = Database::open(&stage.data_dir.join("dashboard.db"))?;
         let auth = Auth::open(db.clone(), &config).await?;
         let base_url = match &config.public_url {
@@ -81,13 +89,21 @@ impl Service {
         };
         let login_link = auth.issue_setup_link().await?.map(|link: SetupLink| link.at(&base_url));
         stage.board.set_address("http", local_addr);
+        let allowed = config.webhook_allow_list().map_err(BuildError::AllowInternal)?;
+        let shutdown = Shutdown::new();
         let app = App {
             board: stage.board,
             metrics,
+            db,
             auth,
+            indexer: Indexer::new(&indexer_url)?,
             fleet: Arc::new(Fleet::default()),
+            topics: Topics::new(bus.clone()),
+            tail: Arc::new(Hub::new(bus.clone(), &config.tail_topic, shutdown.child())),
+            sender: Arc::new(Sender::new(allowed)),
+            bells: Arc::new(Bells::default()),
             base_url,
-            shutdown: Shutdown::new(),
+            shutdown,
             config,
         };
         Ok(Self { app: Arc::new(app), connection: bus, listener, local_addr, login_link })
@@ -111,8 +127,7 @@ impl Service {
     /// When the listener fails or a part of the dashboard does.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
         let Self { app, connection, listener, .. } = self;
-        let mut parts = JoinSet::new();
-        parts.spawn(status::listen(connection, app.fleet.clone(), app.board.clone(), shutdown.child()));
+        let mut parts = start_parts(&app, connection, &shutdown);
         let router = http::router(&app).into_make_service_with_connect_info::<SocketAddr>();
         let stop = shutdown.clone();
         let server = axum::serve(listener, router).with_graceful_shutdown(async move { stop.wait().await });
@@ -135,6 +150,34 @@ impl Service {
         }
         while parts.join_next().await.is_some() {}
         outcome
+    }
+}
+
+/// Everything that goes on without being asked by a browser.
+fn start_parts(app: &Shared, connection: Connection, shutdown: &Shutdown) -> JoinSet<()> {
+    let (db, board, bells) = (app.db.clone(), app.board.clone(), app.bells.clone());
+    let evaluator =
+        Evaluator::new(db.clone(), app.indexer.clone(), bells.clone(), board.clone(), &app.config, &app.base_url);
+    let mut parts = JoinSet::new();
+    parts.spawn(status::listen(connection, app.fleet.clone(), board.clone(), shutdown.child()));
+    parts.spawn(alert::evaluate_all(evaluator, shutdown.child()));
+    parts.spawn(alert::deliver_all(db.clone(), app.sender.clone(), bells, board, shutdown.child()));
+    parts.spawn(forget(db, app.config.alerts.keep_deliveries.0, shutdown.child()));
+    parts
+}
+
+/// Once an hour, what is too old goes.
+async fn forget(db: Database, keep: Duration, shutdown: Shutdown) {
+    let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX / 2);
+    loop {
+        match db.call(move |db| alert::prune(db, now_ms() - keep_ms)).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old entries of the delivery log were deleted"),
+            Err(error) => tracing::error!(%error, "the delivery log can't be shortened"),
+        }
+        if shutdown.unless(tokio::time::sleep(Duration::from_secs(3600))).await.is_none() {
+            return;
+        }
     }
 }
 

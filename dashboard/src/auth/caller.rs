@@ -143,11 +143,6 @@ required_role!(
     Editor,
     Role::Editor
 );
-required_role!(
-    /// The caller may do everything.
-    Administrator,
-    Role::Administrator
-);
 
 fn required(parts: &Parts, role: Role) -> Result<(), ApiError> {
     let user = parts.extensions.get::<Caller>().and_then(|caller| caller.user.as_ref());
@@ -165,10 +160,13 @@ impl FromRequestParts<Shared> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, ApiError> {
         let found = parts.extensions.get::<Self>().cloned();
-        Ok(found.map_or_else(|| Self::visitor(None), |caller| match caller.session {
-            Some(_) => caller,
-            None => Self::visitor(caller.visitor),
-        }))
+        Ok(found.map_or_else(
+            || Self::visitor(None),
+            |caller| match caller.session {
+                Some(_) => caller,
+                None => Self::visitor(caller.visitor),
+            },
+        ))
     }
 }
 

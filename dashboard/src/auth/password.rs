@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use tokio::sync::Semaphore;
 
 use super::AuthError;
@@ -19,7 +19,9 @@ const AT_A_TIME: usize = 2;
 /// Refuses passwords that are too short to be one.
 pub(super) fn check(password: &str) -> Result<(), AuthError> {
     if password.chars().count() < CHARS_MIN || password.len() > BYTES_MAX {
-        return Err(AuthError::Password(format!("a password has {CHARS_MIN} characters or more (up to {BYTES_MAX} bytes)")));
+        return Err(AuthError::Password(format!(
+            "a password has {CHARS_MIN} characters or more (up to {BYTES_MAX} bytes)"
+        )));
     }
     Ok(())
 }
@@ -52,7 +54,8 @@ impl Hashing {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| NOBODYS.clone());
             let parsed = PasswordHash::new(&hash).ok();
-            let same = parsed.is_some_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok());
+            let same =
+                parsed.is_some_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok());
             known && same
         };
         tokio::task::spawn_blocking(work).await.unwrap_or(false)
@@ -60,11 +63,11 @@ impl Hashing {
 }
 
 /// The hash of a password that nobody has.
-static NOBODYS: LazyLock<String> =
-    LazyLock::new(|| hash(&super::Token::new().into_text()).unwrap_or_default());
+static NOBODYS: LazyLock<String> = LazyLock::new(|| hash(&super::Token::new().into_text()).unwrap_or_default());
 
 fn hash(password: &str) -> Result<String, DatabaseError> {
-    let failed = |reason: argon2::password_hash::Error| DatabaseError::Value { what: "password", reason: reason.to_string() };
+    let failed =
+        |reason: argon2::password_hash::Error| DatabaseError::Value { what: "password", reason: reason.to_string() };
     let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(failed)?;
     Ok(Argon2::default().hash_password(password.as_bytes(), &salt).map_err(failed)?.to_string())
 }

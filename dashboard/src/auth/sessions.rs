@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 
-use super::token::Token;
 use super::Login;
+use super::token::Token;
 use crate::database::DatabaseError;
 
 /// What a user may do; each may do what the ones before it may.

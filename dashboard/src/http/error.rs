@@ -8,8 +8,12 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use logmill_indexer_api::ClientError;
+
+use crate::alert::RuleError;
 use crate::auth::AuthError;
 use crate::database::DatabaseError;
+use crate::search::ScopeError;
 
 /// An answer that says what went wrong and what to do about it.
 #[derive(Debug)]
@@ -116,6 +120,47 @@ impl From<AuthError> for ApiError {
             AuthError::SetupLink => Self::forbidden(message),
             AuthError::SetUpAlready => Self::new(StatusCode::CONFLICT, message),
             AuthError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<ScopeError> for ApiError {
+    fn from(error: ScopeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ScopeError::Query { error, span } => {
+                let refused = Self::bad_request(message).span(Some(span));
+                error.hint.into_iter().fold(refused, Self::hint)
+            }
+            _ => Self::bad_request(message),
+        }
+    }
+}
+
+impl From<RuleError> for ApiError {
+    fn from(error: RuleError) -> Self {
+        match error {
+            RuleError::Scope(error) => error.into(),
+            other => Self::bad_request(other.to_string()),
+        }
+    }
+}
+
+impl From<ClientError> for ApiError {
+    fn from(error: ClientError) -> Self {
+        match &error {
+            ClientError::Refused { status: 400, reason, .. } => Self::bad_request(reason.clone()),
+            ClientError::Refused { status: 404, reason, .. } => Self::not_found(reason.clone()),
+            ClientError::Refused { status: 429, reason, .. } => {
+                Self::too_many(reason.clone(), std::time::Duration::from_secs(1))
+            }
+            ClientError::Unreachable { .. } => {
+                Self::unavailable(error.to_string()).hint("is the indexer running? The status page tells")
+            }
+            _ => {
+                tracing::warn!(%error, "the indexer did not answer as it should");
+                Self::new(StatusCode::BAD_GATEWAY, error.to_string())
+            }
         }
     }
 }
