@@ -207,6 +207,7 @@ impl Pipeline {
                 return Err(Stop::Dropped);
             }
             Action::Switch(branches) => {
+                tallies.count(node.meter, |tally| (tally.entered, tally.left) = (tally.entered + 1, tally.left + 1));
                 let taken = branches
                     .iter()
                     .find(|(condition, _)| condition.as_ref().is_none_or(|condition| condition.is_true(event)));
