@@ -7,6 +7,8 @@ export default defineConfig(async ({ mode }) => ({
   plugins: [svelte(), ...(mode === "mock" ? [(await import("./mock/plugin.ts")).mock()] : [])],
   build: {
     target: "es2022",
+    // The first browsers with light-dark(), of early 2024.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
     // The content security policy is default-src 'self': a data: URL would be refused.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
