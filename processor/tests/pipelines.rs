@@ -10,7 +10,7 @@ fn fixture() -> PathBuf {
 
 #[test]
 fn the_tests_of_a_pipeline_pass() {
-    let tests = test_pipelines(&[fixture()]);
+    let tests = test_pipelines(&[fixture()]).expect("the file is there");
     let failures: Vec<_> = tests.outcomes.iter().filter(|outcome| outcome.failure.is_some()).collect();
     assert!(tests.passed(), "{failures:#?} {:?}", tests.errors);
     assert_eq!(tests.outcomes.len(), 7);
@@ -22,12 +22,17 @@ fn a_failing_test_says_what_it_got() {
     let text = std::fs::read_to_string(fixture()).expect("the fixture").replace("user.name: ann", "user.name: bob");
     let file = folder.path().join("web.yml");
     std::fs::write(&file, text).expect("written");
-    let tests = test_pipelines(&[file, folder.path().join("missing.yml")]);
+    let tests = test_pipelines(&[file, folder.path().join("missing.yml")]).expect("no wildcards");
     assert!(!tests.passed());
     assert_eq!(tests.errors.len(), 1);
     let failure = tests.outcomes.iter().find_map(|outcome| outcome.failure.clone()).expect("a failure");
     assert!(failure.contains("user.name\n    expected: \"bob\"\n    got:      \"ann\""), "{failure}");
     assert!(failure.contains("\"status_code\": 200"), "{failure}");
+    let told = tests.to_string();
+    assert!(
+        told.contains("FAILED web: a request") && told.contains("6 passed, 1 failed, 1 files not loaded"),
+        "{told}"
+    );
 }
 
 #[test]

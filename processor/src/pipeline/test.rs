@@ -1,6 +1,6 @@
 //! Tests that stand in a pipeline's own file: an event, and what must become of it.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -180,11 +180,32 @@ impl PipelineTests {
     }
 }
 
-/// Runs the tests that stand in pipeline files.
-#[must_use]
-pub fn test_pipelines(paths: &[PathBuf]) -> PipelineTests {
+impl fmt::Display for PipelineTests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (file, error) in &self.errors {
+            writeln!(f, "not loaded: {}\n{error}", file.display())?;
+        }
+        for outcome in &self.outcomes {
+            let word = if outcome.failure.is_none() { "ok" } else { "FAILED" };
+            writeln!(f, "{word:6} {}: {}", outcome.pipeline, outcome.test)?;
+            if let Some(failure) = &outcome.failure {
+                writeln!(f, "{failure}")?;
+            }
+        }
+        let failed = self.outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
+        let passed = self.outcomes.len() - failed;
+        writeln!(f, "{passed} passed, {failed} failed, {} files not loaded", self.errors.len())
+    }
+}
+
+/// Runs the tests that stand in pipeline files; wildcards may stand in the files' names.
+///
+/// # Errors
+/// When a name with wildcards means no file. Files that can't be loaded are told with the tests.
+pub fn test_pipelines(paths: &[PathBuf]) -> Result<PipelineTests, PipelineError> {
+    let globs: Vec<String> = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let mut tests = PipelineTests::default();
-    for path in paths {
+    for path in &load::files(&globs)? {
         let loaded = config::load::<PipelineConfig>(Some(path), &[]).and_then(|config| {
             let id = load::stem(path);
             let pipeline = config.compile(&id).map_err(|_| ConfigError::Invalid(Vec::new()))?;
@@ -199,5 +220,5 @@ pub fn test_pipelines(paths: &[PathBuf]) -> PipelineTests {
             Err(error) => tests.errors.push((path.clone(), error.into())),
         }
     }
-    tests
+    Ok(tests)
 }
