@@ -67,10 +67,8 @@ pub(crate) fn schema() -> &'static (Schema, Fields) {
                 DateOptions::default().set_fast().set_precision(DateTimePrecision::Nanoseconds),
             ),
             seq: builder.add_u64_field("seq", FAST),
-            id: builder.add_text_field(
-                "id",
-                TextOptions::default().set_indexing_options(raw.clone()).set_fast(RAW_TOKENIZER),
-            ),
+            id: builder
+                .add_text_field("id", TextOptions::default().set_indexing_options(raw.clone()).set_fast(RAW_TOKENIZER)),
             message: builder.add_text_field("message", TextOptions::default().set_indexing_options(words.clone())),
             keyword: builder.add_json_field(
                 "keyword",

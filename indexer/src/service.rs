@@ -118,7 +118,8 @@ impl Service {
         let indexing = Indexing::new(store.clone(), config.fields_max, config.indices_max);
         let indexer = {
             let (store, board, tick) = (store.clone(), board.clone(), config.refresh_interval.0);
-            let body = move || worker::run(indexing, &store, &board, &taken, tick);
+            let shutdown = shutdown.clone();
+            let body = move || worker::run(indexing, &store, &board, &taken, tick, &shutdown);
             std::thread::Builder::new().name("indexing".to_owned()).spawn(body)
         };
         let indexer = indexer.map_err(|error| RunError(error.to_string()))?;
@@ -135,7 +136,7 @@ impl Service {
         let stopping = shutdown.clone();
         let server =
             axum::serve(listener, http::routes(state)).with_graceful_shutdown(async move { stopping.wait().await });
-        let server = tokio::spawn(server.into_future());
+        let mut server = tokio::spawn(server.into_future());
         let reported = tokio::spawn(report(store.clone(), board.clone(), shutdown.clone()));
         let reader = {
             let shutdown = shutdown.clone();
@@ -171,7 +172,9 @@ impl Service {
         });
         let ended = ended.await.map_err(|error| RunError(error.to_string()))?;
         // Requests that still run have had their time; searches do not outlive the stage.
-        let _ = tokio::time::timeout(REQUESTS_GRACE, server).await;
+        if tokio::time::timeout(REQUESTS_GRACE, &mut server).await.is_err() {
+            server.abort();
+        }
         ended.and(outcome)
     }
 }

@@ -2,6 +2,7 @@
 //! It never fails: what is not a JSON object is kept as a message with a tag.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -9,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use super::document::{Leaf, LogDocument, Scalar};
 use super::instant;
 use crate::schema::{IGNORED, KEYWORD_BYTES_MAX, MESSAGE, TIMESTAMP};
-use crate::store::registry::{FieldType, Kind, Registry};
+use crate::store::registry::{Entry, FieldType, Kind, Registry};
 
 /// Tags what was not a JSON object.
 pub(crate) const NOT_JSON_TAG: &str = "_not_json";
@@ -113,25 +114,22 @@ impl<'w> Walk<'w> {
             path => {
                 let known = instant::parse(text);
                 let kind = if known.is_some() { Kind::Instant } else { Kind::String };
-                let Some(entry) = self.registry.entry(path, kind) else { return self.refused() };
-                let value = match entry.field_type {
-                    FieldType::Keyword | FieldType::Text => None,
-                    FieldType::Long => Some(text.parse().ok().map(Scalar::Long)),
-                    FieldType::Double => Some(text.parse().ok().filter(|n: &f64| n.is_finite()).map(Scalar::Double)),
-                    FieldType::Boolean => Some(text.parse().ok().map(Scalar::Boolean)),
-                    FieldType::Date => Some(known.map(Scalar::Instant)),
+                let Some(Entry { path, field_type }) = self.registry.entry(path, kind) else { return self.refused() };
+                let (path, field_type) = (path.clone(), *field_type);
+                let value = match field_type {
+                    FieldType::Keyword if text.len() > KEYWORD_BYTES_MAX => {
+                        self.present(path);
+                        return self.ignored();
+                    }
+                    FieldType::Keyword | FieldType::Text => Some(Scalar::Text(self.document.keep(text))),
+                    FieldType::Long => text.parse().ok().map(Scalar::Long),
+                    FieldType::Double => text.parse().ok().filter(|n: &f64| n.is_finite()).map(Scalar::Double),
+                    FieldType::Boolean => text.parse().ok().map(Scalar::Boolean),
+                    FieldType::Date => known.map(Scalar::Instant),
                 };
-                match (value, entry.field_type) {
-                    (Some(Some(scalar)), _) => self.leaf(scalar, false),
-                    (Some(None), _) => self.ignored(),
-                    (None, FieldType::Keyword) if text.len() > KEYWORD_BYTES_MAX => {
-                        self.only_present(kind);
-                        self.ignored();
-                    }
-                    (None, field_type) => {
-                        let scalar = Scalar::Text(self.document.keep(text));
-                        self.leaf(scalar, field_type == FieldType::Text);
-                    }
+                match value {
+                    Some(value) => self.leaf(path, value, field_type),
+                    None => self.ignored(),
                 }
             }
         }
@@ -139,28 +137,27 @@ impl<'w> Walk<'w> {
 
     /// A number or a boolean; `text` is how it is written.
     fn scalar(&mut self, kind: Kind, scalar: Scalar, text: &dyn fmt::Display) {
-        match self.path.as_str() {
-            TIMESTAMP => match instant::from_millis(scalar) {
+        if self.path == TIMESTAMP {
+            return match instant::from_millis(scalar) {
                 Some(nanos) => self.timestamp(nanos),
                 None => self.ignored(),
-            },
-            MESSAGE | EVENT_ORIGINAL => self.string(&text.to_string()),
-            path => {
-                let Some(entry) = self.registry.entry(path, kind) else { return self.refused() };
-                match (entry.field_type, scalar) {
-                    (FieldType::Keyword | FieldType::Text, _) => self.string(&text.to_string()),
-                    (FieldType::Long, Scalar::Long(_) | Scalar::Unsigned(_))
-                    | (FieldType::Double, Scalar::Double(_))
-                    | (FieldType::Boolean, Scalar::Boolean(_)) => self.leaf(scalar, false),
-                    (FieldType::Double, Scalar::Long(number)) => self.leaf(Scalar::Double(number as f64), false),
-                    (FieldType::Double, Scalar::Unsigned(number)) => self.leaf(Scalar::Double(number as f64), false),
-                    (FieldType::Date, _) => match instant::from_millis(scalar) {
-                        Some(nanos) => self.leaf(Scalar::Instant(nanos), false),
-                        None => self.ignored(),
-                    },
-                    _ => self.ignored(),
-                }
-            }
+            };
+        }
+        let Some(Entry { path, field_type }) = self.registry.entry(&self.path, kind) else { return self.refused() };
+        let (path, field_type) = (path.clone(), *field_type);
+        let value = match (field_type, scalar) {
+            (FieldType::Keyword | FieldType::Text, _) => return self.string(&text.to_string()),
+            (FieldType::Long, Scalar::Long(_) | Scalar::Unsigned(_))
+            | (FieldType::Double, Scalar::Double(_))
+            | (FieldType::Boolean, Scalar::Boolean(_)) => Some(scalar),
+            (FieldType::Double, Scalar::Long(number)) => Some(Scalar::Double(number as f64)),
+            (FieldType::Double, Scalar::Unsigned(number)) => Some(Scalar::Double(number as f64)),
+            (FieldType::Date, _) => instant::from_millis(scalar).map(Scalar::Instant),
+            _ => None,
+        };
+        match value {
+            Some(value) => self.leaf(path, value, field_type),
+            None => self.ignored(),
         }
     }
 
@@ -169,21 +166,24 @@ impl<'w> Walk<'w> {
         self.only_present(Kind::Instant);
     }
 
-    fn leaf(&mut self, value: Scalar, as_text: bool) {
-        // The entry was made a moment ago; its kind no longer matters.
-        let Some(entry) = self.registry.entry(&self.path, Kind::String) else { return };
-        let path = entry.path.clone();
-        if self.document.present.last().is_none_or(|last| *last != path) {
-            self.document.present.push(path.clone());
-        }
-        let leaves = if as_text { &mut self.document.texts } else { &mut self.document.keywords };
+    fn leaf(&mut self, path: Arc<str>, value: Scalar, field_type: FieldType) {
+        self.present(path.clone());
+        let leaves = match field_type {
+            FieldType::Text => &mut self.document.texts,
+            _ => &mut self.document.keywords,
+        };
         leaves.push(Leaf { path, value });
     }
 
     fn only_present(&mut self, kind: Kind) {
         let Some(entry) = self.registry.entry(&self.path, kind) else { return self.refused() };
         let path = entry.path.clone();
-        if self.document.present.last().is_none_or(|last| *last != path) {
+        self.present(path);
+    }
+
+    /// Notes a path once, also when it holds a list.
+    fn present(&mut self, path: Arc<str>) {
+        if self.document.present.last().is_none_or(|last| !Arc::ptr_eq(last, &path)) {
             self.document.present.push(path);
         }
     }
@@ -192,8 +192,7 @@ impl<'w> Walk<'w> {
         let value = Scalar::Text(self.document.keep(&self.path));
         if let Some(entry) = self.registry.entry(IGNORED, Kind::String) {
             let path = entry.path.clone();
-            self.document.present.push(path.clone());
-            self.document.keywords.push(Leaf { path, value });
+            self.leaf(path, value, FieldType::Keyword);
         }
     }
 

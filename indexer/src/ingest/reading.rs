@@ -75,6 +75,7 @@ impl Reading {
             self.board.set_ready(false);
             self.board.set_problem("bus", Some(error.to_string()));
             self.store.looked(None);
+            *self.consumer.lock() = None;
             if shutdown.unless(tokio::time::sleep(backoff.next_delay())).await.is_none() {
                 return;
             }

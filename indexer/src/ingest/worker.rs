@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use logmill_bus_client::Message;
-use logmill_core::StatusBoard;
 use logmill_core::stage::Counter;
+use logmill_core::{Shutdown, StatusBoard};
 
 use super::indexing::{Indexing, Tally};
 use super::watermark::REMEMBERED_DAYS;
@@ -75,6 +75,7 @@ pub(crate) fn run(
     board: &StatusBoard,
     orders: &Receiver<Order>,
     tick: Duration,
+    shutdown: &Shutdown,
 ) -> tantivy::Result<()> {
     let counters = Counters::new(board);
     let mut today = day_of(Timestamp::now());
@@ -93,7 +94,8 @@ pub(crate) fn run(
         }
         if indexing.since().is_some_and(|since| since.elapsed() >= tick) || indexing.is_full() {
             counters.add(indexing.tick()?);
-            while !store.has_room() {
+            // A full disk must not keep the process from ending: what is not on disk is still on the bus.
+            while !store.has_room() && !shutdown.requested() {
                 std::thread::sleep(ROOM_TICK);
             }
         }

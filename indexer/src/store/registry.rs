@@ -71,7 +71,8 @@ pub(crate) struct Entry {
 /// The types of one index while it is written.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    entries: HashMap<Arc<str>, Entry>,
+    places: HashMap<Arc<str>, usize>,
+    entries: Vec<Entry>,
     mapping: Arc<Mapping>,
     changed: bool,
     paths_max: usize,
@@ -80,27 +81,34 @@ pub(crate) struct Registry {
 impl Registry {
     /// Goes on from what is known.
     pub(crate) fn new(mapping: Arc<Mapping>, paths_max: usize) -> Self {
-        let entry = |(path, field_type): (&String, &FieldType)| {
-            let path: Arc<str> = path.as_str().into();
-            (path.clone(), Entry { path, field_type: *field_type })
-        };
-        let mut registry = Self { entries: mapping.iter().map(entry).collect(), mapping, changed: false, paths_max };
-        registry.insert(TIMESTAMP, FieldType::Date);
-        registry.insert(MESSAGE, FieldType::Text);
+        let mut registry =
+            Self { places: HashMap::new(), entries: Vec::new(), mapping: mapping.clone(), changed: false, paths_max };
+        for (path, field_type) in mapping.iter() {
+            registry.insert(path, *field_type);
+        }
+        registry.changed = false;
+        for (path, field_type) in [(TIMESTAMP, FieldType::Date), (MESSAGE, FieldType::Text)] {
+            if !registry.places.contains_key(path) {
+                registry.insert(path, field_type);
+            }
+        }
         registry
     }
 
     /// The entry of a path, made after the first value; `None` when there are too many paths or it is no name.
     pub(crate) fn entry(&mut self, path: &str, kind: Kind) -> Option<&Entry> {
-        // Looked up twice because the borrow checker can't see that an early return ends the first borrow.
-        if !self.entries.contains_key(path) {
-            let is_name = path.len() <= PATH_BYTES_MAX && !path.bytes().any(|byte| byte <= 1);
-            if self.entries.len() >= self.paths_max && path != IGNORED || !is_name {
-                return None;
+        let place = match self.places.get(path) {
+            Some(place) => *place,
+            None => {
+                let is_name = path.len() <= PATH_BYTES_MAX && !path.bytes().any(|byte| byte <= 1);
+                let is_full = self.entries.len() >= self.paths_max && path != IGNORED;
+                if is_full || !is_name {
+                    return None;
+                }
+                self.insert(path, first_type(path, kind))
             }
-            self.insert(path, first_type(path, kind));
-        }
-        let entry = self.entries.get_mut(path)?;
+        };
+        let entry = self.entries.get_mut(place)?;
         if kind == Kind::Float && entry.field_type == FieldType::Long {
             entry.field_type = FieldType::Double;
             self.changed = true;
@@ -111,18 +119,18 @@ impl Registry {
     /// The types as of now.
     pub(crate) fn mapping(&mut self) -> Arc<Mapping> {
         if std::mem::take(&mut self.changed) {
-            let types = self.entries.values().map(|entry| (entry.path.to_string(), entry.field_type));
+            let types = self.entries.iter().map(|entry| (entry.path.to_string(), entry.field_type));
             self.mapping = Arc::new(types.collect());
         }
         self.mapping.clone()
     }
 
-    fn insert(&mut self, path: &str, field_type: FieldType) {
-        if !self.entries.contains_key(path) {
-            let path: Arc<str> = path.into();
-            self.entries.insert(path.clone(), Entry { path, field_type });
-            self.changed = true;
-        }
+    fn insert(&mut self, path: &str, field_type: FieldType) -> usize {
+        let (path, place): (Arc<str>, usize) = (path.into(), self.entries.len());
+        self.places.insert(path.clone(), place);
+        self.entries.push(Entry { path, field_type });
+        self.changed = true;
+        place
     }
 }
 
