@@ -85,6 +85,7 @@ impl<O: Output> Tail<O> {
             let relation = self.relation(content, &head, &mut source, now);
             let place = source.sent;
             self.sources.insert(id, source);
+            tracing::trace!(path = %stranger.path.display(), %id, ?relation, "judged");
             match relation? {
                 Relation::Other => {}
                 Relation::Twin => stranger.twin = Some(id),
@@ -196,8 +197,14 @@ impl<O: Output> Tail<O> {
                     let drained = source.seen == Stamp::of(&meta);
                     return if drained { Standing::Gone { truncated: false } } else { Standing::Draining };
                 }
-                if content.is_gzip() || meta.len() >= source.sent && content.before(source.sent).is_ok_and(|tail| tail == source.tail)
-                {
+                if content.is_gzip() {
+                    return Standing::Intact;
+                }
+                // Where nothing was sent yet, only the head can tell.
+                let begun = source.sent > 0 || !source.saved;
+                let same_head = begun || content.head().is_ok_and(|head| source.entry.head.begins(&head));
+                let same_tail = content.before(source.sent).is_ok_and(|tail| tail == source.tail);
+                if meta.len() >= source.sent && same_head && same_tail {
                     return Standing::Intact;
                 }
             }

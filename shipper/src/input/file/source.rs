@@ -57,6 +57,8 @@ pub(crate) struct Source {
     waiting: VecDeque<Stretch>,
     /// The file as it was when all of it had been looked at; default when there is more to look at.
     pub(crate) seen: Stamp,
+    /// The file as it was when its head was taken, as long as nothing was sent.
+    pub(crate) headed: Stamp,
     /// Its size when last looked at: for the lag.
     pub(crate) size: u64,
     /// Scans in a row that did not find it.
@@ -90,6 +92,7 @@ impl Source {
             tail: Vec::new(),
             waiting: VecDeque::new(),
             seen: Stamp::default(),
+            headed: Stamp::default(),
             size: sent,
             missing: 0,
             rotated: false,

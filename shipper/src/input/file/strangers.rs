@@ -54,6 +54,9 @@ impl<O: Output> Tail<O> {
     pub(super) fn judge_strangers(&mut self, now: &Moment) {
         let due = |(_, stranger): &(&FileKey, &Stranger)| stranger.retry_ms <= now.ms;
         let mut due: Vec<_> = self.strangers.iter().filter(due).map(|(key, s)| (s.path.clone(), *key)).collect();
+        if !due.is_empty() {
+            self.refresh_heads();
+        }
         due.sort_by(|(one, _), (other, _)| one.as_os_str().len().cmp(&other.as_os_str().len()).then(one.cmp(other)));
         for (_, key) in due {
             let Some(mut stranger) = self.strangers.remove(&key) else { continue };
@@ -70,6 +73,24 @@ impl<O: Output> Tail<O> {
                     self.strangers.insert(key, stranger);
                 }
             }
+        }
+    }
+
+    /// Files that sent nothing yet, while the bus is away, may have become others since they were met.
+    fn refresh_heads(&mut self) {
+        let unsaved = self.sources.values().filter(|source| !source.saved && source.is_open());
+        let unsaved: Vec<_> = unsaved.map(|source| source.entry.id).collect();
+        for id in unsaved {
+            let Some(mut source) = self.sources.remove(&id) else { continue };
+            if let Place::Open(content) = &mut source.place
+                && let Ok(stamp) = content.file().metadata().map(|meta| Stamp::of(&meta))
+                && stamp != source.headed
+                && let Ok(head) = content.head()
+            {
+                source.headed = stamp;
+                self.set_head(&mut source, &head);
+            }
+            self.sources.insert(id, source);
         }
     }
 

@@ -384,6 +384,7 @@ impl<O: Output> Tail<O> {
         let saved = self.noted(saved);
         for id in ids {
             if let Some(source) = self.sources.get_mut(&id) {
+                tracing::trace!(%id, saved, head = source.entry.head.length, "introduced");
                 if saved {
                     (source.saved, source.moved, source.changed) = (true, false, false);
                 } else {

@@ -114,7 +114,7 @@ impl Machine {
     }
 
     fn with(pattern: &str, config: Filestream) -> Self {
-        let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter("debug").try_init();
+        let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter(std::env::var("STORM_LOG").unwrap_or_else(|_| "debug".into())).try_init();
         let (logs, data) = (folder(), folder());
         let patterns = vec![format!("{}/{pattern}", logs.path().display())];
         let now = Moment { ms: 1_000_000, wall: jiff::Timestamp::now() };
@@ -130,12 +130,14 @@ impl Machine {
     }
 
     fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        tracing::trace!(name, bytes = text.as_ref().len(), "written");
         use std::io::Write;
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(self.path(name)).unwrap();
         file.write_all(text.as_ref()).unwrap();
     }
 
     fn rename(&self, from: &str, to: &str) {
+        tracing::trace!(from, to, "renamed");
         std::fs::rename(self.path(from), self.path(to)).unwrap();
     }
 
@@ -144,10 +146,12 @@ impl Machine {
     }
 
     fn truncate(&self, name: &str) {
+        tracing::trace!(name, "truncated");
         std::fs::OpenOptions::new().write(true).open(self.path(name)).unwrap().set_len(0).unwrap();
     }
 
     fn remove(&self, name: &str) {
+        tracing::trace!(name, "removed");
         std::fs::remove_file(self.path(name)).unwrap();
     }
 
@@ -169,6 +173,7 @@ impl Machine {
 
     /// kill -9: what was sent and not stored is gone, and so is every answer on its way.
     fn kill(&mut self) {
+        tracing::trace!("killed");
         self.tail = None;
         let mut memory = self.bus.0.lock();
         memory.queue.clear();

@@ -164,7 +164,7 @@ impl<O: Output> Tail<O> {
         self.unsaved.push(id);
     }
 
-    fn set_head(&mut self, source: &mut Source, start: &[u8]) {
+    pub(super) fn set_head(&mut self, source: &mut Source, start: &[u8]) {
         let head = Head::of(start);
         let id = source.entry.id;
         if head.prefix != source.entry.head.prefix {
