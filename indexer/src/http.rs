@@ -1,11 +1,29 @@
-//! The Elasticsearch REST API over the store.
+//! The Elasticsearch REST API over the store. Handlers read a request, ask the store, show the answer; what they can't
+//! do they refuse by name, and nothing here writes to the store: documents go to the bus.
+
+mod answer;
+mod body;
+mod bulk;
+mod cat;
+mod cluster;
+mod document;
+mod indices;
+mod params;
+mod refused;
+mod search;
+mod shape;
+mod work;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post, put};
 use logmill_bus_client::Connection;
 use logmill_core::StatusBoard;
 use logmill_core::telemetry::Metrics;
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::config::Config;
 use crate::store::Store;
@@ -20,7 +38,106 @@ pub(crate) struct AppState {
     pub(crate) board: Arc<StatusBoard>,
 }
 
+/// What every handler is given.
+#[derive(Clone)]
+struct Api(Arc<Shared>);
+
+struct Shared {
+    store: Arc<Store>,
+    board: Arc<StatusBoard>,
+    writer: bulk::Writer,
+    bodies: body::Room,
+    searches: work::Searches,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
 /// The routes of the API, `/metrics` and `/healthz`.
 pub(crate) fn routes(state: AppState) -> Router {
-    logmill_core::telemetry::admin_routes(vec![state.board.clone()], state.metrics)
+    let admin = logmill_core::telemetry::admin_routes(vec![state.board.clone()], state.metrics);
+    let api = Api(Arc::new(Shared {
+        store: state.store,
+        board: state.board,
+        writer: bulk::Writer::new(state.bus, state.config.topic.clone()),
+        bodies: body::Room::new(),
+        searches: work::Searches::new(),
+    }));
+    let served = searching()
+        .merge(writing())
+        .merge(managing())
+        .merge(refused::routes())
+        .fallback(refused::no_handler)
+        .method_not_allowed_fallback(refused::no_method)
+        .with_state(api)
+        // Bodies are bounded where they are read: by what they are, and by what all together take.
+        .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn(shape::shape))
+        .layer(RequestDecompressionLayer::new().gzip(true).zstd(true))
+        .layer(CompressionLayer::new().gzip(true));
+    admin.merge(served)
 }
+
+fn searching() -> Router<Api> {
+    Router::new()
+        .route("/_search", get(search::search_all).post(search::search_all))
+        .route("/{index}/_search", get(search::search).post(search::search))
+        .route("/_count", get(search::count_all).post(search::count_all))
+        .route("/{index}/_count", get(search::count).post(search::count))
+        .route("/_msearch", get(search::msearch_all).post(search::msearch_all))
+        .route("/{index}/_msearch", get(search::msearch).post(search::msearch))
+        .route("/_validate/query", get(search::validate_all).post(search::validate_all))
+        .route("/{index}/_validate/query", get(search::validate).post(search::validate))
+}
+
+fn writing() -> Router<Api> {
+    Router::new()
+        .route("/_bulk", post(bulk::bulk_all).put(bulk::bulk_all))
+        .route("/{index}/_bulk", post(bulk::bulk).put(bulk::bulk))
+        .route("/{index}/_doc", post(document::add))
+        .route("/{index}/_doc/{id}", get(document::get).put(document::put).post(document::put).delete(refused::append_only))
+        .route("/{index}/_create/{id}", put(document::create).post(document::create))
+        .route("/{index}/_source/{id}", get(document::source))
+        .route("/_mget", get(document::mget_all).post(document::mget_all))
+        .route("/{index}/_mget", get(document::mget).post(document::mget))
+}
+
+fn managing() -> Router<Api> {
+    Router::new()
+        .route("/", get(cluster::info))
+        .route("/_cluster/health", get(cluster::health))
+        .route("/_cluster/health/{index}", get(cluster::health))
+        .route("/_nodes", get(cluster::nodes))
+        .route("/_nodes/{filter}", get(cluster::nodes))
+        .route("/_license", get(cluster::license))
+        .route("/_logmill/freshness", get(cluster::freshness))
+        .route("/_cat/indices", get(cat::indices))
+        .route("/_cat/indices/{index}", get(cat::indices))
+        .route("/_cat/health", get(cat::health))
+        .route("/_cat/count", get(cat::count))
+        .route("/_cat/count/{index}", get(cat::count))
+        .route("/_refresh", get(indices::refresh).post(indices::refresh))
+        .route("/{index}/_refresh", get(indices::refresh).post(indices::refresh))
+        .route("/_mapping", get(indices::mapping_all))
+        .route("/_mappings", get(indices::mapping_all))
+        .route("/{index}/_mapping", get(indices::mapping))
+        .route("/{index}/_mappings", get(indices::mapping))
+        .route("/_field_caps", get(indices::field_caps_all).post(indices::field_caps_all))
+        .route("/{index}/_field_caps", get(indices::field_caps).post(indices::field_caps))
+        .route("/_alias", get(indices::aliases_all))
+        .route("/_aliases", get(indices::aliases_all))
+        .route("/{index}/_alias", get(indices::aliases))
+        .route("/_settings", get(indices::settings_all))
+        .route("/{index}/_settings", get(indices::settings))
+        .route("/_resolve/index/{index}", get(indices::resolve))
+        .route("/_data_stream/{name}", put(indices::create_data_stream))
+        .route("/{index}", get(indices::describe).put(indices::create).delete(indices::delete))
+}
+
+#[cfg(test)]
+mod tests;

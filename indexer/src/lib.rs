@@ -7,6 +7,8 @@ pub mod bench;
 mod config;
 mod http;
 mod ingest;
+mod aggregate;
+mod query;
 mod schema;
 mod service;
 mod store;

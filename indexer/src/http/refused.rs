@@ -1,0 +1,66 @@
+//! What is not done here, said clearly: an acknowledgement of something that then does not happen would be worse.
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::any;
+use serde_json::json;
+
+use super::Api;
+use super::answer::{self, Answer};
+use crate::query::error::EsError;
+
+/// Endpoints that exist elsewhere, with what to do instead.
+const REFUSED: [(&str, &str); 22] = [
+    ("/_index_template", "index templates are not supported: types come from the first value of each field"),
+    ("/_index_template/{name}", "index templates are not supported: types come from the first value of each field"),
+    ("/_template/{name}", "index templates are not supported: types come from the first value of each field"),
+    ("/_component_template/{name}", "index templates are not supported: types come from the first value of each field"),
+    ("/_ilm/policy", "lifecycle policies are not supported: set [indexer.retention] in the configuration"),
+    ("/_ilm/policy/{name}", "lifecycle policies are not supported: set [indexer.retention] in the configuration"),
+    ("/_ingest/pipeline", "ingest pipelines are not supported: pipelines run before the index, see [processor]"),
+    ("/_ingest/pipeline/{name}", "ingest pipelines are not supported: pipelines run before the index, see [processor]"),
+    ("/_search/scroll", "scrolling is not supported: page with [search_after] and a [_doc] sort"),
+    ("/_search/scroll/{id}", "scrolling is not supported: page with [search_after] and a [_doc] sort"),
+    ("/_pit", "points in time are not supported: page with [search_after] and a [_doc] sort"),
+    ("/{index}/_pit", "points in time are not supported: page with [search_after] and a [_doc] sort"),
+    ("/_async_search", "asynchronous searches are not supported: use [_search]; closing the connection cancels it"),
+    ("/{index}/_async_search", "asynchronous searches are not supported: use [_search]; closing the connection cancels it"),
+    ("/{index}/_delete_by_query", "documents can't be deleted one by one: delete whole indexes, or set a retention"),
+    ("/{index}/_update_by_query", "documents can't be changed: logs are appended"),
+    ("/{index}/_update/{id}", "documents can't be changed: logs are appended"),
+    ("/_reindex", "reindexing is not supported: events can be read from the bus again"),
+    ("/_snapshot", "snapshots are not supported"),
+    ("/_snapshot/{name}", "snapshots are not supported"),
+    ("/_sql", "SQL is not supported: use [_search]"),
+    ("/_query", "ES|QL is not supported: use [_search]"),
+];
+
+pub(super) fn routes() -> Router<Api> {
+    REFUSED.into_iter().fold(Router::new(), |router, (path, reason)| {
+        router.route(path, any(move |method: Method| std::future::ready(refuse(&method, reason))))
+    })
+}
+
+/// Who only looks finds nothing; who wants something done is told why not.
+fn refuse(method: &Method, reason: &'static str) -> Answer {
+    let (status, kind) = match *method {
+        Method::GET | Method::HEAD => (404, "resource_not_found_exception"),
+        _ => (400, "illegal_argument_exception"),
+    };
+    Err(EsError::new(status, kind, reason))
+}
+
+pub(super) async fn append_only() -> Answer {
+    Err(EsError::argument("documents can't be deleted one by one: delete whole indexes, or set a retention"))
+}
+
+pub(super) async fn no_handler(method: Method, uri: Uri) -> Response {
+    let reason = format!("no handler found for uri [{uri}] and method [{method}]");
+    answer::json_with(StatusCode::BAD_REQUEST, &json!({ "error": reason }))
+}
+
+pub(super) async fn no_method(method: Method, uri: Uri) -> Response {
+    let reason = format!("Incorrect HTTP method for uri [{uri}] and method [{method}]");
+    answer::json_with(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": reason, "status": 405 }))
+}

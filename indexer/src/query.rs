@@ -1,0 +1,22 @@
+//! Searches: query DSL to tantivy queries, run part by part over a view, into exact Elasticsearch answers.
+//! Nothing here changes the store.
+
+pub(crate) mod clause;
+pub(crate) mod columns;
+pub(crate) mod compile;
+pub(crate) mod error;
+pub(crate) mod execute;
+pub(crate) mod fetch;
+pub(crate) mod fields;
+pub(crate) mod highlight;
+pub(crate) mod limits;
+pub(crate) mod pattern;
+pub(crate) mod request;
+pub(crate) mod sort;
+pub(crate) mod strict;
+
+pub(crate) mod parse;
+mod simple;
+
+#[cfg(test)]
+mod tests;

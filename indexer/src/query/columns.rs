@@ -1,0 +1,172 @@
+//! The values of a field in one part, column by column: what sorting and aggregations read.
+
+use jiff::Timestamp;
+use serde_json::{Number, Value};
+use std::sync::Arc;
+use tantivy::DocId;
+use tantivy::columnar::{Cardinality, Column, ColumnType, MonotonicallyMappableToU64, StrColumn};
+
+use super::error::EsError;
+use super::fields::{self, Place};
+use crate::store::Part;
+use crate::store::registry::{FieldType, Mapping};
+
+/// How the 64 bits of a column are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NumberKind {
+    Long,
+    Unsigned,
+    Double,
+    Boolean,
+    /// Nanoseconds since 1970.
+    Date,
+}
+
+/// A column of one part.
+#[derive(Clone)]
+pub(crate) enum Values {
+    Numbers(Column<u64>, NumberKind),
+    Strings(StrColumn),
+    /// Every document has it: `_index`.
+    Constant(Arc<str>),
+    Nothing,
+}
+
+impl NumberKind {
+    const fn of(column: ColumnType) -> Option<Self> {
+        Some(match column {
+            ColumnType::I64 => Self::Long,
+            ColumnType::U64 => Self::Unsigned,
+            ColumnType::F64 => Self::Double,
+            ColumnType::Bool => Self::Boolean,
+            ColumnType::DateTime => Self::Date,
+            _ => return None,
+        })
+    }
+
+    /// As a number to calculate with; dates in milliseconds.
+    pub(crate) fn as_f64(self, bits: u64) -> f64 {
+        match self {
+            Self::Long => i64::from_u64(bits) as f64,
+            Self::Unsigned | Self::Boolean => bits as f64,
+            Self::Double => f64::from_u64(bits),
+            Self::Date => i64::from_u64(bits) as f64 / 1e6,
+        }
+    }
+
+    /// Nanoseconds of a date; the number itself otherwise.
+    pub(crate) fn as_i64(self, bits: u64) -> i64 {
+        match self {
+            Self::Long | Self::Date => i64::from_u64(bits),
+            Self::Unsigned | Self::Boolean => i64::try_from(bits).unwrap_or(i64::MAX),
+            Self::Double => f64::from_u64(bits) as i64,
+        }
+    }
+}
+
+impl Values {
+    /// Opens a field's column.
+    pub(crate) fn open(part: &Part, mapping: &Mapping, field: &str) -> Result<Self, EsError> {
+        match field {
+            "_doc" | "_seq_no" | "_shard_doc" => return Self::numbers(part, "seq", &[ColumnType::U64]),
+            _ => {}
+        }
+        match fields::place(mapping, field) {
+            Place::Nowhere => Ok(Self::Nothing),
+            Place::Index => Ok(Self::Constant(part.index.clone())),
+            Place::Id => Err(EsError::argument("sorting and aggregating on [_id] is not supported; use [_doc]")),
+            Place::Time => Self::numbers(part, "time", &[ColumnType::DateTime]),
+            Place::Message | Place::Text(_) => Err(no_columns(&part.index, field)),
+            Place::Value(path, field_type) => {
+                let column = format!("keyword.{}", path.replace('\\', "\\\\"));
+                match field_type {
+                    FieldType::Keyword | FieldType::Text => {
+                        Ok(part.reader.fast_fields().str(&column)?.map_or(Self::Nothing, Self::Strings))
+                    }
+                    FieldType::Long | FieldType::Double => {
+                        Self::numbers(part, &column, &[ColumnType::I64, ColumnType::U64, ColumnType::F64])
+                    }
+                    FieldType::Boolean => Self::numbers(part, &column, &[ColumnType::Bool]),
+                    FieldType::Date => Self::numbers(part, &column, &[ColumnType::DateTime]),
+                }
+            }
+        }
+    }
+
+    fn numbers(part: &Part, column: &str, types: &[ColumnType]) -> Result<Self, EsError> {
+        let found = part.reader.fast_fields().u64_lenient_for_type(Some(types), column)?;
+        let found = found.and_then(|(column, found)| NumberKind::of(found).map(|kind| Self::Numbers(column, kind)));
+        Ok(found.unwrap_or(Self::Nothing))
+    }
+}
+
+fn no_columns(index: &str, field: &str) -> EsError {
+    let mut error = EsError::argument(format!(
+        "Fielddata is disabled on [{field}] in [{index}]. Text fields are searched by their words and can't be sorted by or \
+         aggregated on; use a keyword field instead"
+    ));
+    error.index = None;
+    error
+}
+
+/// Calls `each` with the bits of every value of a document.
+#[inline]
+pub(crate) fn each_value(column: &Column<u64>, doc: DocId, mut each: impl FnMut(u64)) {
+    if column.get_cardinality() == Cardinality::Full {
+        each(column.values.get_val(doc));
+    } else {
+        column.values_for_doc(doc).for_each(each);
+    }
+}
+
+/// Formats an instant as a request's `format` asks for; RFC 3339 with milliseconds, or as many digits as it needs.
+pub(crate) fn format_date(nanos: i64, format: Option<&str>) -> String {
+    let format = format.unwrap_or_default();
+    let Ok(instant) = Timestamp::from_nanosecond(i128::from(nanos)) else { return nanos.to_string() };
+    match format {
+        "epoch_millis" => nanos.div_euclid(1_000_000).to_string(),
+        "epoch_second" => nanos.div_euclid(1_000_000_000).to_string(),
+        "yyyy-MM-dd" | "strict_date" | "date" => instant.strftime("%Y-%m-%d").to_string(),
+        "yyyy-MM-dd HH:mm:ss" => instant.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        "yyyy-MM-dd'T'HH:mm:ss" => instant.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+        "HH:mm" => instant.strftime("%H:%M").to_string(),
+        "HH:mm:ss" => instant.strftime("%H:%M:%S").to_string(),
+        "yyyy-MM" => instant.strftime("%Y-%m").to_string(),
+        "yyyy" => instant.strftime("%Y").to_string(),
+        _ if nanos.rem_euclid(1_000_000) == 0 => format!("{instant:.3}"),
+        _ => instant.to_string(),
+    }
+}
+
+/// Whether [`format_date`] knows the format.
+pub(crate) fn knows_format(format: &str) -> bool {
+    let known = [
+        "epoch_millis", "epoch_second", "yyyy-MM-dd", "strict_date", "date", "yyyy-MM-dd HH:mm:ss", "yyyy-MM-dd'T'HH:mm:ss",
+        "HH:mm", "HH:mm:ss", "yyyy-MM", "yyyy", "date_time", "iso8601", "yyyy-MM-dd'T'HH:mm:ss.SSSZ", "use_field_mapping",
+    ];
+    known.contains(&format) || format.starts_with("strict_date_") || format.starts_with("date_optional_time")
+}
+
+/// A float as a JSON number; whole ones keep their `.0` as Elasticsearch's doubles do. Null when it is no number.
+pub(crate) fn json_f64(number: f64) -> Value {
+    Number::from_f64(number).map_or(Value::Null, Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_asked() {
+        let nanos = 1_767_323_045_678_000_000;
+        for (format, text) in [
+            (None, "2026-01-02T03:04:05.678Z"),
+            (Some("epoch_millis"), "1767323045678"),
+            (Some("yyyy-MM-dd"), "2026-01-02"),
+            (Some("strict_date_optional_time"), "2026-01-02T03:04:05.678Z"),
+        ] {
+            assert_eq!(format_date(nanos, format), text);
+        }
+        assert_eq!(format_date(nanos + 1, None), "2026-01-02T03:04:05.678000001Z");
+    }
+}

@@ -1,0 +1,74 @@
+//! What a client is told when a request can't be served: Elasticsearch's status, type and reason.
+
+use serde_json::{Value, json};
+
+/// A refused request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {reason}")]
+pub(crate) struct EsError {
+    pub(crate) status: u16,
+    pub(crate) kind: &'static str,
+    pub(crate) reason: String,
+    /// The index that it is about.
+    pub(crate) index: Option<String>,
+}
+
+impl EsError {
+    pub(crate) fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Self {
+        Self { status, kind, reason: reason.into(), index: None }
+    }
+
+    /// The request's JSON is not what the API takes.
+    pub(crate) fn parsing(reason: impl Into<String>) -> Self {
+        Self::new(400, "parsing_exception", reason)
+    }
+
+    /// A value makes no sense, or something is not supported.
+    pub(crate) fn argument(reason: impl Into<String>) -> Self {
+        Self::new(400, "illegal_argument_exception", reason)
+    }
+
+    pub(crate) fn no_index(name: &str) -> Self {
+        let mut error = Self::new(404, "index_not_found_exception", format!("no such index [{name}]"));
+        error.index = Some(name.to_owned());
+        error
+    }
+
+    /// The store failed: not the client's fault.
+    pub(crate) fn internal(reason: impl std::fmt::Display) -> Self {
+        Self::new(500, "exception", reason.to_string())
+    }
+
+    /// The `error` member and the status, as every Elasticsearch client expects them.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut cause = json!({ "type": self.kind, "reason": self.reason });
+        if let (Some(index), Some(cause)) = (&self.index, cause.as_object_mut()) {
+            cause.insert("resource.type".to_owned(), "index_or_alias".into());
+            cause.insert("resource.id".to_owned(), index.as_str().into());
+            cause.insert("index".to_owned(), index.as_str().into());
+        }
+        let mut error = cause.clone();
+        if let Some(error) = error.as_object_mut() {
+            error.insert("root_cause".to_owned(), json!([cause]));
+        }
+        json!({ "error": error, "status": self.status })
+    }
+}
+
+impl From<tantivy::TantivyError> for EsError {
+    fn from(error: tantivy::TantivyError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<std::io::Error> for EsError {
+    fn from(error: std::io::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<crate::store::NoSuchIndex> for EsError {
+    fn from(error: crate::store::NoSuchIndex) -> Self {
+        Self::no_index(&error.0)
+    }
+}

@@ -1,0 +1,161 @@
+//! The events behind hits: sources as they were sent, filtered when asked, and single fields of them.
+
+use logmill_indexer_api::text;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tantivy::schema::document::{DocumentDeserialize, DocumentDeserializer};
+use tantivy::store::StoreReader;
+use tantivy::{DocId, TantivyDocument};
+
+use super::columns;
+use super::error::EsError;
+use super::fields;
+use super::request::{FieldFormat, SourceFilter};
+use crate::schema::schema;
+use crate::store::Part;
+use crate::store::registry::{FieldType, Mapping};
+
+/// The document as it was sent.
+pub(crate) fn source(store: &StoreReader, doc: DocId) -> Result<Vec<u8>, EsError> {
+    let document: Source = store.get(doc)?;
+    Ok(document.0)
+}
+
+/// Reads nothing but the source.
+struct Source(Vec<u8>);
+
+impl DocumentDeserialize for Source {
+    fn deserialize<'de, D: DocumentDeserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, tantivy::schema::document::DeserializeError> {
+        let document = TantivyDocument::deserialize(deserializer)?;
+        let source = schema().1.source;
+        let bytes = document.get_first(source).and_then(|value| {
+            use tantivy::schema::Value as _;
+            value.as_bytes().map(<[u8]>::to_vec)
+        });
+        Ok(Self(bytes.unwrap_or_default()))
+    }
+}
+
+/// The id of a document.
+pub(crate) fn id(part: &Part, doc: DocId) -> Result<String, EsError> {
+    let columns = part.reader.fast_fields();
+    if let Some(ids) = columns.str("id")?
+        && let Some(ord) = ids.ords().first(doc)
+    {
+        let mut id = String::new();
+        if ids.ord_to_str(ord, &mut id)? {
+            return Ok(id);
+        }
+    }
+    Ok(columns.u64("seq")?.first(doc).map(fields::id_of).unwrap_or_default())
+}
+
+/// What a hit shows as `_source`.
+pub(crate) fn shown(source: &[u8], filter: &SourceFilter) -> Option<Box<RawValue>> {
+    if filter.hidden {
+        return None;
+    }
+    let text = std::str::from_utf8(source).ok()?;
+    if filter.is_whole() {
+        return RawValue::from_string(text.to_owned()).ok();
+    }
+    let Value::Object(map) = serde_json::from_str(text).ok()? else { return None };
+    let kept = filtered(map, "", false, filter, 0);
+    serde_json::value::to_raw_value(&kept).ok()
+}
+
+/// `included`: an object further out was named, and with it everything below.
+fn filtered(map: Map<String, Value>, at: &str, included: bool, filter: &SourceFilter, depth: usize) -> Map<String, Value> {
+    let mut kept = Map::new();
+    for (key, value) in map {
+        let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+        if filter.excludes.iter().any(|pattern| pattern.matches(&path)) {
+            continue;
+        }
+        let included = included || filter.includes.is_empty() || filter.includes.iter().any(|pattern| pattern.matches(&path));
+        match value {
+            Value::Object(inner) if depth < text::DEPTH_MAX => {
+                let was_empty = inner.is_empty();
+                let inner = filtered(inner, &path, included, filter, depth + 1);
+                if !inner.is_empty() || was_empty && included {
+                    kept.insert(key, Value::Object(inner));
+                }
+            }
+            Value::Array(members) if members.iter().any(Value::is_object) && depth < text::DEPTH_MAX => {
+                let members: Vec<Value> = members
+                    .into_iter()
+                    .filter_map(|member| match member {
+                        Value::Object(inner) => {
+                            let inner = filtered(inner, &path, included, filter, depth + 1);
+                            (!inner.is_empty()).then_some(Value::Object(inner))
+                        }
+                        plain => included.then_some(plain),
+                    })
+                    .collect();
+                if !members.is_empty() {
+                    kept.insert(key, Value::Array(members));
+                }
+            }
+            plain if included => {
+                kept.insert(key, plain);
+            }
+            _ => {}
+        }
+    }
+    kept
+}
+
+/// The `fields` of a hit: every value of the fields that were asked for, as arrays.
+pub(crate) fn fields(event: &Value, mapping: &Mapping, wanted: &[FieldFormat], into: &mut Map<String, Value>) {
+    text::each_leaf(event, &mut |name, value| {
+        for format in wanted {
+            // A keyword's virtual name answers as the keyword itself.
+            let suffixed = format!("{name}.keyword");
+            let by_suffix = !format.pattern.matches(name) && format.pattern.matches(&suffixed);
+            if !by_suffix && !format.pattern.matches(name) {
+                continue;
+            }
+            let shown = if by_suffix { suffixed.as_str() } else { name };
+            let value = formatted(value, mapping.get(name), format.format.as_deref());
+            match into.entry(shown.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
+                Value::Array(values) => values.push(value),
+                other => *other = value,
+            }
+            return;
+        }
+    });
+}
+
+fn formatted(value: &Value, field_type: Option<&FieldType>, format: Option<&str>) -> Value {
+    if field_type != Some(&FieldType::Date) {
+        return value.clone();
+    }
+    let nanos = match value {
+        Value::String(text) => text.parse::<jiff::Timestamp>().ok().and_then(|instant| i64::try_from(instant.as_nanosecond()).ok()),
+        other => other.as_i64().and_then(|millis| millis.checked_mul(1_000_000)),
+    };
+    nanos.map_or_else(|| value.clone(), |nanos| columns::format_date(nanos, format).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn sources_are_filtered_by_patterns() {
+        let source = json!({"a": {"b": 1, "c": {"d": 2}}, "x": [{"y": 1, "z": 2}], "m": "text"});
+        for (filter, expected) in [
+            (json!(["a.b"]), json!({"a": {"b": 1}})),
+            (json!("a"), json!({"a": {"b": 1, "c": {"d": 2}}})),
+            (json!({"excludes": ["a.c", "x"]}), json!({"a": {"b": 1}, "m": "text"})),
+            (json!({"includes": ["a.*", "x.y"], "excludes": ["*.d"]}), json!({"a": {"b": 1}, "x": [{"y": 1}]})),
+        ] {
+            let filter = SourceFilter::read(filter).unwrap();
+            let shown = shown(source.to_string().as_bytes(), &filter).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(shown.get()).unwrap(), expected);
+        }
+    }
+}

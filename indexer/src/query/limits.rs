@@ -1,0 +1,84 @@
+//! What one search may cost, and how it is stopped.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::error::EsError;
+
+/// Elasticsearch's `index.max_result_window`.
+pub(crate) const WINDOW_MAX: usize = 10_000;
+/// Elasticsearch's `search.max_buckets`.
+pub(crate) const BUCKETS_MAX: usize = 65_536;
+/// Buckets and distinct values that a search may hold while it runs: about 100 bytes each.
+pub(crate) const PARTIAL_BUCKETS_MAX: usize = 1 << 20;
+/// Bytes of events that one answer may carry.
+pub(crate) const SOURCES_BYTES_MAX: usize = 256 << 20;
+/// Nesting of queries and aggregations.
+pub(crate) const DEPTH_MAX: usize = 50;
+/// Clauses of one query: Elasticsearch derives a similar number from its heap.
+pub(crate) const CLAUSES_MAX: usize = 4096;
+/// Values of one `terms` query.
+pub(crate) const TERMS_MAX: usize = 65_536;
+/// No search runs longer than this, whatever it asks for.
+pub(crate) const RUN_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Why a search stopped early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    Timeout,
+    Cancelled,
+}
+
+/// The allowance of one search.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    deadline: Instant,
+    cancelled: Arc<AtomicBool>,
+    buckets: Cell<usize>,
+}
+
+impl Allowance {
+    pub(crate) fn new(timeout: Option<Duration>, cancelled: Arc<AtomicBool>) -> Self {
+        let time = timeout.unwrap_or(RUN_TIME_MAX).min(RUN_TIME_MAX);
+        Self { deadline: Instant::now() + time, cancelled, buckets: Cell::new(0) }
+    }
+
+    /// To be asked every few thousand documents.
+    pub(crate) fn stopped(&self) -> Option<Stopped> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            Some(Stopped::Cancelled)
+        } else {
+            (Instant::now() >= self.deadline).then_some(Stopped::Timeout)
+        }
+    }
+
+    /// Takes room for `n` more buckets or distinct values.
+    pub(crate) fn take_buckets(&self, n: usize) -> Result<(), EsError> {
+        let taken = self.buckets.get().saturating_add(n);
+        self.buckets.set(taken);
+        if taken > PARTIAL_BUCKETS_MAX {
+            let reason = format!(
+                "the aggregation needs more than {PARTIAL_BUCKETS_MAX} buckets at once; narrow the time range, \
+                 use a larger interval, or aggregate a field with fewer values"
+            );
+            return Err(EsError::new(429, "circuit_breaking_exception", reason));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn give_back_buckets(&self, n: usize) {
+        self.buckets.set(self.buckets.get().saturating_sub(n));
+    }
+}
+
+/// Cancels a search when the one who asked is gone.
+#[derive(Debug, Default)]
+pub(crate) struct CancelOnDrop(pub(crate) Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,187 @@
+//! Finds the documents whose terms pass a test: wildcards, regular expressions, fuzzy words, in any field or path.
+//! Walks the terms of one path only, and reads the postings of those that pass.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Scorer, Weight};
+use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED};
+
+/// A test on a term's text.
+pub(crate) type TermTest = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// The query.
+#[derive(Clone)]
+pub(crate) struct PatternQuery {
+    field: Field,
+    /// What every term of the path begins with; the rest of the term is its text.
+    path: Arc<[u8]>,
+    /// What the text of every term that can pass begins with.
+    prefix: Arc<str>,
+    test: TermTest,
+}
+
+impl PatternQuery {
+    pub(crate) fn new(field: Field, path: &[u8], prefix: &str, test: TermTest) -> Self {
+        Self { field, path: path.into(), prefix: prefix.into(), test }
+    }
+}
+
+impl fmt::Debug for PatternQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PatternQuery({:?}*)", self.prefix)
+    }
+}
+
+impl Query for PatternQuery {
+    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Weight for PatternQuery {
+    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
+        let inverted = reader.inverted_index(self.field)?;
+        let lower = [&self.path, self.prefix.as_bytes()].concat();
+        let mut range = inverted.terms().range().ge(&lower);
+        let upper = successor(lower);
+        if let Some(upper) = &upper {
+            range = range.lt(upper);
+        }
+        let mut terms = range.into_stream()?;
+        let mut docs = Bits::new(reader.max_doc());
+        while terms.advance() {
+            let text = terms.key().get(self.path.len()..).and_then(|bytes| std::str::from_utf8(bytes).ok());
+            if !text.is_some_and(|text| (self.test)(text)) {
+                continue;
+            }
+            let mut postings = inverted.read_block_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+            while !postings.docs().is_empty() {
+                postings.docs().iter().for_each(|doc| docs.insert(*doc));
+                postings.advance();
+            }
+        }
+        Ok(Box::new(ConstScorer::new(docs.into_docs(), boost)))
+    }
+
+    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
+        Ok(Explanation::new("PatternQuery", 1.0))
+    }
+}
+
+/// The least key that is greater than every key with this prefix.
+fn successor(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
+    while let Some(last) = prefix.pop() {
+        if last < u8::MAX {
+            prefix.push(last + 1);
+            return Some(prefix);
+        }
+    }
+    None
+}
+
+/// A set of documents of one segment.
+#[derive(Clone, Debug)]
+pub(crate) struct Bits(Vec<u64>);
+
+impl Bits {
+    pub(crate) fn new(max_doc: DocId) -> Self {
+        Self(vec![0; max_doc.div_ceil(64) as usize])
+    }
+
+    pub(crate) fn insert(&mut self, doc: DocId) {
+        if let Some(word) = self.0.get_mut((doc / 64) as usize) {
+            *word |= 1 << (doc % 64);
+        }
+    }
+
+    pub(crate) fn contains(&self, doc: DocId) -> bool {
+        self.0.get((doc / 64) as usize).is_some_and(|word| word >> (doc % 64) & 1 == 1)
+    }
+
+    fn into_docs(self) -> BitsDocs {
+        let count = self.0.iter().map(|word| word.count_ones()).sum();
+        let mut docs = BitsDocs { bits: self.0, doc: 0, count };
+        docs.doc = docs.at_or_after(0);
+        docs
+    }
+}
+
+/// Walks a set in order.
+struct BitsDocs {
+    bits: Vec<u64>,
+    doc: DocId,
+    count: u32,
+}
+
+impl BitsDocs {
+    fn at_or_after(&self, doc: DocId) -> DocId {
+        let mut at = (doc / 64) as usize;
+        let mut word = self.bits.get(at).map_or(0, |word| word & (u64::MAX << (doc % 64)));
+        loop {
+            if word != 0 {
+                return u32::try_from(at * 64).unwrap_or(TERMINATED) + word.trailing_zeros();
+            }
+            at += 1;
+            match self.bits.get(at) {
+                Some(next) => word = *next,
+                None => return TERMINATED,
+            }
+        }
+    }
+}
+
+impl DocSet for BitsDocs {
+    fn advance(&mut self) -> DocId {
+        if self.doc != TERMINATED {
+            self.doc = self.at_or_after(self.doc + 1);
+        }
+        self.doc
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        if self.doc < target {
+            self.doc = if target >= TERMINATED { TERMINATED } else { self.at_or_after(target) };
+        }
+        self.doc
+    }
+
+    fn doc(&self) -> DocId {
+        self.doc
+    }
+
+    fn size_hint(&self) -> u32 {
+        self.count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bits_are_walked_in_order(docs in prop::collection::btree_set(0u32..500, 0..60), target in 0u32..600) {
+            let mut bits = Bits::new(500);
+            docs.iter().for_each(|doc| bits.insert(*doc));
+            prop_assert!(docs.iter().all(|doc| bits.contains(*doc)));
+            let mut walk = bits.clone().into_docs();
+            let mut found = Vec::new();
+            while walk.doc() != TERMINATED {
+                found.push(walk.doc());
+                walk.advance();
+            }
+            prop_assert_eq!(found, docs.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(bits.into_docs().seek(target), docs.range(target..).next().copied().unwrap_or(TERMINATED));
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_prefix() {
+        assert_eq!(successor(vec![1, 2]), Some(vec![1, 3]));
+        assert_eq!(successor(vec![1, 255]), Some(vec![2]));
+        assert_eq!(successor(vec![255]), None);
+    }
+}

@@ -1,0 +1,261 @@
+//! The body of `_search`, read strictly.
+
+use std::time::Duration;
+
+use logmill_indexer_api::text::Wildcard;
+use serde_json::Value;
+
+use super::clause::Clause;
+use super::columns;
+use super::error::EsError;
+use super::highlight::Highlight;
+use super::limits::WINDOW_MAX;
+use super::sort::SortField;
+use super::strict::{self, Members};
+use crate::aggregate::request::Aggregation;
+
+/// A search.
+#[derive(Clone, Debug)]
+pub(crate) struct SearchRequest {
+    pub(crate) query: Clause,
+    pub(crate) from: usize,
+    pub(crate) size: usize,
+    /// Empty when none was asked for.
+    pub(crate) sort: Vec<SortField>,
+    pub(crate) search_after: Option<Vec<Value>>,
+    pub(crate) source: SourceFilter,
+    pub(crate) fields: Vec<FieldFormat>,
+    pub(crate) docvalue_fields: Vec<FieldFormat>,
+    pub(crate) highlight: Option<Highlight>,
+    pub(crate) aggregations: Vec<Aggregation>,
+    /// Whether the number of all matches is wanted.
+    pub(crate) track_total: bool,
+    pub(crate) track_scores: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) version: bool,
+    pub(crate) seq_no: bool,
+}
+
+/// Which members of the source are shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SourceFilter {
+    pub(crate) hidden: bool,
+    pub(crate) includes: Vec<Wildcard>,
+    pub(crate) excludes: Vec<Wildcard>,
+}
+
+/// A member of `fields` or `docvalue_fields`.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldFormat {
+    pub(crate) pattern: Wildcard,
+    pub(crate) format: Option<String>,
+}
+
+impl Default for SearchRequest {
+    fn default() -> Self {
+        Self {
+            query: Clause::All,
+            from: 0,
+            size: 10,
+            sort: Vec::new(),
+            search_after: None,
+            source: SourceFilter::default(),
+            fields: Vec::new(),
+            docvalue_fields: Vec::new(),
+            highlight: None,
+            aggregations: Vec::new(),
+            track_total: true,
+            track_scores: false,
+            timeout: None,
+            version: false,
+            seq_no: false,
+        }
+    }
+}
+
+impl SearchRequest {
+    /// Reads a body; null stands for none.
+    pub(crate) fn read(body: Value) -> Result<Self, EsError> {
+        let mut request = Self::default();
+        if body.is_null() {
+            return Ok(request);
+        }
+        let mut members = Members::new(body, "the search")?;
+        // Elasticsearch's hints that change nothing here: results are exact and the store is one shard.
+        members.ignore(&["stats", "profile", "explain", "indices_boost", "rest_total_hits_as_int", "terminate_after", "ext"]);
+        if let Some(query) = members.take("query") {
+            request.query = Clause::from_dsl(query)?;
+        }
+        request.from = count(&mut members, "from")?.unwrap_or(0);
+        request.size = count(&mut members, "size")?.unwrap_or(10);
+        if let Some(sort) = members.take("sort") {
+            request.sort = SortField::read_all(sort)?;
+        }
+        match members.take("search_after") {
+            None => {}
+            Some(Value::Array(values)) => request.search_after = Some(values),
+            Some(other) => return Err(members.wrong("search_after", "an array", &other)),
+        }
+        if let Some(source) = members.take("_source") {
+            request.source = SourceFilter::read(source)?;
+        }
+        request.fields = field_formats(members.take("fields"), "[fields]")?;
+        request.docvalue_fields = field_formats(members.take("docvalue_fields"), "[docvalue_fields]")?;
+        if let Some(stored) = members.strings("stored_fields")? {
+            if stored.iter().any(|name| name == "_none_") {
+                request.source.hidden = true;
+            } else if stored.iter().any(|name| name != "_source" && name != "*") {
+                return Err(EsError::argument("[stored_fields] other than [_source] and [_none_] are not supported; use [fields]"));
+            }
+        }
+        request.highlight = members.take("highlight").map(Highlight::read).transpose()?;
+        let aggregations = members.take("aggs").or_else(|| members.take("aggregations"));
+        if let Some(aggregations) = aggregations {
+            request.aggregations = Aggregation::read_all(aggregations, 0)?;
+        }
+        match members.take("track_total_hits") {
+            None | Some(Value::Bool(true)) => {}
+            Some(Value::Bool(false)) => request.track_total = false,
+            // A bound on counting: the exact number costs no more here.
+            Some(Value::Number(_)) => {}
+            Some(Value::String(text)) if text == "true" || text == "false" => request.track_total = text == "true",
+            Some(other) => return Err(members.wrong("track_total_hits", "true, false or a number", &other)),
+        }
+        request.track_scores = members.boolean("track_scores")?.unwrap_or(false);
+        request.version = members.boolean("version")?.unwrap_or(false);
+        request.seq_no = members.boolean("seq_no_primary_term")?.unwrap_or(false);
+        if let Some(timeout) = members.string("timeout")? {
+            request.timeout = Some(duration(&timeout)?);
+        }
+        for empty in ["script_fields", "runtime_mappings", "rescore", "suggest"] {
+            if let Some(value) = members.take(empty)
+                && value.as_object().is_none_or(|map| !map.is_empty())
+            {
+                return Err(EsError::parsing(format!("the search does not support [{empty}]")));
+            }
+        }
+        members.end()?;
+        request.check()?;
+        Ok(request)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), EsError> {
+        if self.from.saturating_add(self.size) > WINDOW_MAX {
+            return Err(EsError::argument(format!(
+                "Result window is too large, from + size must be less than or equal to: [{WINDOW_MAX}] but was [{}]. \
+                 Page with [search_after] instead",
+                self.from.saturating_add(self.size)
+            )));
+        }
+        if self.search_after.is_some() && self.sort.is_empty() {
+            return Err(EsError::argument("Sort must contain at least one field when [search_after] is used"));
+        }
+        if self.search_after.is_some() && self.from > 0 {
+            return Err(EsError::argument("`from` parameter must be set to 0 when `search_after` is used"));
+        }
+        Ok(())
+    }
+}
+
+fn count(members: &mut Members, key: &str) -> Result<Option<usize>, EsError> {
+    match members.whole(key)? {
+        None => Ok(None),
+        Some(number) => usize::try_from(number)
+            .map(Some)
+            .map_err(|_| EsError::argument(format!("[{key}] parameter cannot be negative, found [{number}]"))),
+    }
+}
+
+/// `500ms`, `2s`, `1m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, EsError> {
+    let refused = || EsError::argument(format!("[{text}] is not a duration like 500ms, 2s or 1m"));
+    let split = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(refused)?;
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| refused())?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(refused()),
+    };
+    Ok(Duration::from_millis(number.saturating_mul(millis)))
+}
+
+impl SourceFilter {
+    /// `false`, `"a.*"`, `["a", "b"]`, `{"includes": [], "excludes": []}`.
+    pub(crate) fn read(value: Value) -> Result<Self, EsError> {
+        let patterns = |names: Vec<String>| names.iter().map(|name| Wildcard::new(name)).collect();
+        match value {
+            Value::Bool(shown) => Ok(Self { hidden: !shown, ..Self::default() }),
+            Value::Object(_) => {
+                let mut members = Members::new(value, "[_source]")?;
+                let includes = members.strings("includes")?.or(members.strings("include")?);
+                let excludes = members.strings("excludes")?.or(members.strings("exclude")?);
+                members.end()?;
+                let (includes, excludes) = (includes.unwrap_or_default(), excludes.unwrap_or_default());
+                Ok(Self { hidden: false, includes: patterns(includes), excludes: patterns(excludes) })
+            }
+            other => Ok(Self { includes: patterns(strict::strings(other, "[_source]")?), ..Self::default() }),
+        }
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.includes.is_empty() && self.excludes.is_empty()
+    }
+}
+
+fn field_formats(value: Option<Value>, what: &str) -> Result<Vec<FieldFormat>, EsError> {
+    let items = match value {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(items)) => items,
+        Some(single) => vec![single],
+    };
+    let read = |item: Value| match item {
+        Value::String(name) => Ok(FieldFormat { pattern: Wildcard::new(&name), format: None }),
+        other => {
+            let mut members = Members::new(other, what)?;
+            members.ignore(&["include_unmapped"]);
+            let name = members.string("field")?.ok_or_else(|| EsError::parsing(format!("{what} needs [field]")))?;
+            let format = members.string("format")?;
+            members.end()?;
+            if let Some(format) = &format
+                && !columns::knows_format(format)
+            {
+                return Err(EsError::argument(format!("{what}: the date format [{format}] is not supported")));
+            }
+            Ok(FieldFormat { pattern: Wildcard::new(&name), format })
+        }
+    };
+    items.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn bodies_are_read_strictly() {
+        for (body, named) in [
+            (json!({"querry": {}}), "[querry]"),
+            (json!({"size": -1}), "negative"),
+            (json!({"from": 9_999, "size": 2}), "Result window"),
+            (json!({"search_after": [1]}), "at least one field"),
+            (json!({"timeout": "soon"}), "duration"),
+            (json!({"script_fields": {"a": {}}}), "[script_fields]"),
+            (json!({"docvalue_fields": [{"field": "a", "format": "QQQQ"}]}), "QQQQ"),
+            (json!([1]), "an object"),
+        ] {
+            let error = SearchRequest::read(body.clone()).err().unwrap_or_else(|| panic!("{body} was accepted"));
+            assert!(error.reason.contains(named), "{body}: {error}");
+        }
+        let request = SearchRequest::read(json!({
+            "size": 500, "query": {"bool": {"filter": [{"range": {"@timestamp": {"gte": 1, "lte": 2, "format": "epoch_millis"}}}]}},
+            "sort": {"@timestamp": {"order": "desc", "unmapped_type": "boolean"}, "_doc": {"order": "desc"}},
+            "script_fields": {}, "docvalue_fields": ["@timestamp"], "_source": {"excludes": ["a.*"]},
+        }));
+        let sort = request.map(|request| request.sort);
+        assert_eq!(sort, Ok(vec![SortField::new("@timestamp", true), SortField::new("_doc", true)]));
+    }
+}
