@@ -18,6 +18,9 @@ use crate::ingest::worker::day_of;
 const MEMORY_TICK: Duration = Duration::from_millis(100);
 /// How late a flush by size may be.
 const FLUSH_TICK: Duration = Duration::from_millis(50);
+/// The first flush after the start comes this soon, each later one after twice the time: a process that is killed
+/// again and again must not read the same events again and again.
+const FIRST_FLUSH: Duration = Duration::from_secs(1);
 /// Splits come every few seconds at most.
 const SPLITS_TICK: Duration = Duration::from_secs(1);
 /// Deleting by age or size may be this late.
@@ -102,14 +105,16 @@ fn flush(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     let flushes = board.counter("flushes");
     let mut last = Instant::now();
+    let mut due = interval.min(FIRST_FLUSH);
     while !stop.load(Ordering::Acquire) {
-        if last.elapsed() < interval && store.hot_bytes() < size {
+        if last.elapsed() < due && store.hot_bytes() < size {
             std::thread::sleep(FLUSH_TICK);
             continue;
         }
         match store.flush() {
             Ok(()) => {
                 last = Instant::now();
+                due = interval.min(due * 2);
                 flushes.add(1);
                 backoff.reset();
                 board.set_problem("disk", None);
