@@ -208,8 +208,6 @@ impl Producer {
         config
             .set("enable.idempotence", "true")
             .set("enable.gapless.guarantee", options.gapless.to_string())
-            // It warns of that setting at every start.
-            .set("log.configuration.warnings", (!options.gapless).to_string())
             .set("compression.codec", codec)
             .set("compression.level", "1")
             // Java's default partitioner, so that a record keeps its partition whoever sends it.
