@@ -17,6 +17,9 @@ const AT_A_TIME: usize = 8;
 /// Sleeps no longer than this, whatever the clock does.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// Most receivers answer within this; a stop waits no longer.
+const DRAIN: Duration = Duration::from_secs(5);
+
 /// Sends what is due until asked to stop.
 pub(crate) async fn deliver_all(
     db: Database,
@@ -47,8 +50,9 @@ pub(crate) async fn deliver_all(
             () = tokio::time::sleep(wait) => {}
         }
     }
-    // Attempts under way are let finish: their outcome is worth more than a quicker stop.
-    while running.join_next().await.is_some() {}
+    // Attempts under way may finish; those that don't are made again after the next start, under the same id.
+    let finished = async { while running.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(DRAIN, finished).await;
 }
 
 /// Sends one delivery now, if it is due and nobody else is at it, and answers how it stands then.

@@ -150,15 +150,18 @@ impl Evaluator {
     async fn look(&self, stored: &Stored) -> Result<Option<(Look, Window, Vec<Value>)>, LookError> {
         let (rule, state) = (&stored.rule, &stored.state);
         let now = now_ms();
+        let patience = BEHIND_MS_MAX.max(3000 * i64::try_from(rule.every_s).unwrap_or(i64::MAX / 3000));
+        let wait_at = |complete_to: i64| match now - complete_to > patience {
+            true => Err(LookError::Behind(rfc3339(complete_to))),
+            false => Ok(None),
+        };
         let watermark_ms = match self.indexer.watermark().await? {
             Watermark::UpTo(time) => time.as_millisecond(),
-            Watermark::NotYet => return Ok(None),
+            Watermark::NotYet => return wait_at(state.last_evaluated_ms.unwrap_or(state.since_ms)),
             Watermark::Untold => now - ms(self.alerts.assumed_delay.0),
         };
         if state.last_evaluated_ms.is_some_and(|last| watermark_ms <= last) {
-            let patience = BEHIND_MS_MAX.max(3 * 1000 * i64::try_from(rule.every_s).unwrap_or(i64::MAX / 3000));
-            let behind = now - watermark_ms > patience;
-            return if behind { Err(LookError::Behind(rfc3339(watermark_ms))) } else { Ok(None) };
+            return wait_at(watermark_ms);
         }
         let ast = rule.scope.ast()?;
         let index = rule.scope.index(&self.default_index)?;

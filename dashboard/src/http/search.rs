@@ -20,6 +20,7 @@ pub(super) async fn search(
     let search = request.prepare(jiff::Timestamp::now(), &app.config.level_field)?;
     let (answer, freshness) = tokio::join!(app.indexer.search(index, &search.body), app.indexer.freshness());
     let mut answer = answer?;
+    app.board.counter("searches").add(1);
     let histogram = search.histogram(&answer);
     let mut body = json!({
         "total": total_of(&answer),

@@ -65,7 +65,7 @@ impl Fleet {
         if entry.news.back().is_some_and(|last| last.started_at != status.started_at) {
             entry.news.clear();
         }
-        if entry.news.back().is_some_and(|last| last.at >= status.at) {
+        if entry.news.back().is_some_and(|last| time_of(last) >= time_of(&status)) {
             return;
         }
         entry.news.push_back(status);
@@ -101,11 +101,15 @@ fn problem_of(name: &str, stages: &[StageView]) -> Option<String> {
     })
 }
 
+/// When it was said, milliseconds since 1970.
+fn time_of(status: &StageStatus) -> i64 {
+    status.at.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond())
+}
+
 /// Growth of each running total per second, over the news that are kept.
 fn rates(news: &VecDeque<StageStatus>) -> BTreeMap<String, f64> {
     let (Some(first), Some(last)) = (news.front(), news.back()) else { return BTreeMap::new() };
-    let time = |status: &StageStatus| status.at.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond());
-    let seconds = (time(last) - time(first)) as f64 / 1000.0;
+    let seconds = (time_of(last) - time_of(first)) as f64 / 1000.0;
     if seconds <= 0.0 {
         return BTreeMap::new();
     }
