@@ -27,7 +27,7 @@ pub(crate) fn is_valid(name: &str) -> bool {
 /// When a name without a wildcard is not known.
 pub(crate) fn select<'n>(
     expression: &str,
-    names: impl Iterator<Item = &'n str> + Clone,
+    names: &(impl Iterator<Item = &'n str> + Clone),
 ) -> Result<Vec<&'n str>, NoSuchIndex> {
     let mut chosen: Vec<&str> = Vec::new();
     for (place, item) in expression.split(',').map(str::trim).enumerate() {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     fn choose(expression: &str) -> Result<Vec<&'static str>, NoSuchIndex> {
-        select(expression, ["logs-a-x", "logs-b-x", "other"].into_iter())
+        select(expression, &["logs-a-x", "logs-b-x", "other"].into_iter())
     }
 
     #[test]

@@ -82,11 +82,12 @@ impl Registry {
     /// Goes on from what is known.
     pub(crate) fn new(mapping: Arc<Mapping>, paths_max: usize) -> Self {
         let mut registry =
-            Self { places: HashMap::new(), entries: Vec::new(), mapping: mapping.clone(), changed: false, paths_max };
+            Self { places: HashMap::new(), entries: Vec::new(), mapping: Arc::default(), changed: false, paths_max };
         for (path, field_type) in mapping.iter() {
             registry.insert(path, *field_type);
         }
         registry.changed = false;
+        registry.mapping = mapping;
         for (path, field_type) in [(TIMESTAMP, FieldType::Date), (MESSAGE, FieldType::Text)] {
             if !registry.places.contains_key(path) {
                 registry.insert(path, field_type);

@@ -48,7 +48,9 @@ impl Store {
             let Some((index, _)) = chunk.first() else { continue };
             let removed: Vec<PartId> = chunk.iter().map(|(_, id)| *id).collect();
             manifest.append(&Edit::Replace { index: index.clone(), removed: removed.clone(), added: Vec::new() })?;
-            self.change(|catalog, _| drop(catalog.replace(index, &removed, None)));
+            self.change(|catalog, _| {
+                let _ = catalog.replace(index, &removed, None);
+            });
             self.remove_folders(&removed);
         }
         Ok(gone.len())
@@ -82,7 +84,9 @@ impl Store {
         if let Err(error) = manifest.append(&edit) {
             return Some(format!("a split of {index} is damaged and can't be put aside: {error}"));
         }
-        self.change(|catalog, _| drop(catalog.replace(&index, &[id], None)));
+        self.change(|catalog, _| {
+            let _ = catalog.replace(&index, &[id], None);
+        });
         Some(self.quarantine(&index, &meta, &error))
     }
 
