@@ -262,6 +262,8 @@ fn recover(folder: &Path) -> Result<(u64, Found), CheckpointError> {
             if cut > 0 {
                 tracing::warn!(path = %path.display(), bytes = cut, "a torn end of the checkpoint's log is cut off");
                 found.cut_bytes += cut;
+                // For whoever wants to know; should it fail, nothing depends on it.
+                let _ = std::fs::write(folder.join("last.cut"), bytes.get(bytes.len() - cut as usize..).unwrap_or(&[]));
             }
         }
         return Ok((last, found));

@@ -2,6 +2,8 @@
 //!
 //! It never sends under an id that is not in its checkpoint, and its checkpoint never runs ahead of the bus.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 mod checkpoint;
 mod config;
 mod encode;

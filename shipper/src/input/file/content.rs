@@ -6,6 +6,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use flate2::bufread::GzDecoder;
 
@@ -14,6 +15,9 @@ use super::identity::{HEAD_BYTES, TAIL_BYTES};
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// One system call a turn for most files, and small enough for the cache.
 const GZIP_READ_BYTES: usize = 64 << 10;
+
+/// A compressed file that was written to within this may be written to again.
+const IN_THE_MAKING: Duration = Duration::from_secs(10);
 
 /// An open file.
 #[derive(Debug)]
@@ -57,6 +61,12 @@ impl Content {
 
     pub(crate) const fn is_gzip(&self) -> bool {
         matches!(self, Self::Gzip(_))
+    }
+
+    /// Compressed content that is being written can look torn in any way.
+    pub(crate) fn in_the_making(&self) -> bool {
+        let written = |file: &File| file.metadata().and_then(|meta| meta.modified()).ok()?.elapsed().ok();
+        self.is_gzip() && written(self.file()).is_some_and(|age| age < IN_THE_MAKING)
     }
 
     pub(crate) fn file(&self) -> &File {

@@ -66,6 +66,10 @@ impl<O: Output> Tail<O> {
                 Ok(Verdict::Gone) => {}
                 Ok(Verdict::New(head)) => self.welcome(key, stranger, &head, now),
                 Ok(Verdict::Heir { id, short }) => self.inherit(key, stranger, id, short, now),
+                Err(_) if stranger.content.as_ref().is_some_and(Content::in_the_making) => {
+                    stranger.retry_ms = now.ms + RETRY_MS;
+                    self.strangers.insert(key, stranger);
+                }
                 Err(error) => {
                     self.report(&stranger.path, &error);
                     let packed = stranger.content.as_ref().is_some_and(Content::is_gzip);

@@ -89,6 +89,10 @@ impl<O: Output> Tail<O> {
         let turned = self.try_turn(source, &mut buffers, now);
         self.buffers = buffers;
         turned.unwrap_or_else(|error| {
+            if matches!(&source.place, Place::Open(content) if content.in_the_making()) {
+                source.retry_ms = now.ms + RETRY_MS;
+                return Turned::Idle;
+            }
             self.report(&source.path, &error);
             // What is wrong with a compressed file seldom heals soon, and finding out is dear.
             source.retry_ms = now.ms + if source.entry.gzip { 10 * RETRY_MS } else { RETRY_MS };

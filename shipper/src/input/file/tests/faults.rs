@@ -253,6 +253,8 @@ fn corrupt_compressed_files_are_told_and_harm_nobody() {
     machine.write("a.log.1.gz", &packed);
     machine.write("b.log.1.gz", "not compressed at all");
     machine.write("c.log", lines(0..3));
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    std::fs::File::open(machine.path("a.log.1.gz")).unwrap().set_modified(old).unwrap();
     machine.step(100);
     machine.step(100);
     assert!(machine.board.snapshot().problems[0].contains(".gz"));
