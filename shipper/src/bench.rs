@@ -54,10 +54,8 @@ pub fn read(pattern: &str, data: &Path) -> Result<Reading, Box<dyn std::error::E
     let settings = Settings { scan_ms: 10_000, open_max: 512, forget_after_s: 86_400 };
     let board = Arc::new(StatusBoard::new("shipper"));
     let begin = Instant::now();
-    let now = || Moment {
-        ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
-        wall: jiff::Timestamp::now(),
-    };
+    let now =
+        || Moment { ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX), wall: jiff::Timestamp::now() };
     let checkpoint = Checkpoint::open(data)?;
     let mut tail = Tail::new(vec![input], settings, Nowhere::default(), checkpoint, board.clone(), &now());
     let mut idle = 0;

@@ -270,9 +270,9 @@ impl Filestream {
             }
         }
         for name in self.fields.keys() {
-            let taken = ["@timestamp", "message", "log", "tags"].iter().any(|own| {
-                name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            });
+            let taken = ["@timestamp", "message", "log", "tags"]
+                .iter()
+                .any(|own| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
             if self.fields_under_root && taken {
                 wrong(format!("fields.{name}"), "the shipper writes this itself; choose another name".into());
             } else if FieldPath::parse(name).is_err() {
@@ -336,7 +336,8 @@ inputs:
   - {type: filestream, paths: [/a], fields_under_root: true, fields: {message: 1}}
 ";
         let error = load_str::<Config>("t", text).unwrap_err().to_string();
-        for part in ["inputs.0.paths.0", "inputs.0.paths.1", "exclude_lines.0", "klingon", "timeout", "fields.message"] {
+        for part in ["inputs.0.paths.0", "inputs.0.paths.1", "exclude_lines.0", "klingon", "timeout", "fields.message"]
+        {
             assert!(error.contains(part), "{part}: {error}");
         }
         let error = load_str::<Config>("t", "inputs: [{type: winlog, paths: [/a]}]").unwrap_err().to_string();

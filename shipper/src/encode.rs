@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn an_event_has_filebeats_shape() {
         let fields = [("env".to_owned(), json!("prod"))].into();
-        let input = Filestream { fields, tags: vec!["a\"b".into()], dataset: Some("app".into()), ..Filestream::default() };
+        let input =
+            Filestream { fields, tags: vec!["a\"b".into()], dataset: Some("app".into()), ..Filestream::default() };
         let event = event(&input, encoding_rs::UTF_8, b"hello", Piece::default());
         let expected = json!({
             "@timestamp": "2026-11-22T13:00:00.000Z",
@@ -221,7 +222,8 @@ mod tests {
     fn fields_at_the_root_are_nested_by_their_dots() {
         let fields = [("service.name".to_owned(), json!("shop")), ("env".to_owned(), json!("prod"))].into();
         let input = Filestream { fields, fields_under_root: true, ..Filestream::default() };
-        let event = event(&input, encoding_rs::UTF_8, b"x", Piece { continues: true, joined: true, ..Piece::default() });
+        let event =
+            event(&input, encoding_rs::UTF_8, b"x", Piece { continues: true, joined: true, ..Piece::default() });
         assert_eq!(event["service"]["name"], "shop");
         assert_eq!(event["env"], "prod");
         assert_eq!(event["log"]["flags"], json!(["multiline", "truncated"]));

@@ -1,6 +1,7 @@
 //! The stage: a reader on a thread of its own, everything that waits for the network around it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -78,12 +79,20 @@ impl Service {
     /// When the reader's thread ends early.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
         let Self { config, bus, board, checkpoint } = self;
-        let connecting = tokio::spawn(connect(bus.clone(), config.topic.clone(), board.clone(), shutdown.clone()));
+        let connected = Arc::new(AtomicBool::new(false));
+        let connecting = connect(bus.clone(), config.topic.clone(), board.clone(), connected.clone());
+        let connecting = tokio::spawn(connecting);
         let (wake, woken) = sync_channel(1);
         let giving_up = Shutdown::new();
         let queue = usize::try_from(config.queue_size.0).unwrap_or(usize::MAX);
         let output = BusOutput::new(
-            &bus, &config.topic, config.compression, queue, wake.clone(), giving_up.clone(), board.clone(),
+            &bus,
+            &config.topic,
+            config.compression,
+            queue,
+            wake.clone(),
+            giving_up.clone(),
+            board.clone(),
         );
         let host = config.host.clone().unwrap_or_else(logmill_core::stage::host_name);
         let inputs = config.inputs.iter().map(|Input::Filestream(files)| {
@@ -95,6 +104,7 @@ impl Service {
             inputs: inputs.collect(),
             settings: settings(&config),
             board: board.clone(),
+            connected,
             shutdown: shutdown.clone(),
             woken,
             wake: wake.clone(),
@@ -105,7 +115,6 @@ impl Service {
             let _ = ended.send(());
         });
         let thread = thread.map_err(|error| RunError::Reader(error.to_string()))?;
-        let ready = tokio::spawn(async move { connecting.await });
         let mut end = end;
         let ended_early = tokio::select! {
             () = shutdown.wait() => false,
@@ -119,7 +128,7 @@ impl Service {
                 let _ = end.await;
             }
         }
-        ready.abort();
+        connecting.abort();
         board.set_ready(false);
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         match joined {
@@ -141,7 +150,7 @@ fn settings(config: &Config) -> Settings {
 }
 
 /// Has the topic made, and says on the board whether the bus is there.
-async fn connect(bus: Connection, topic: String, board: Arc<StatusBoard>, shutdown: Shutdown) {
+async fn connect(bus: Connection, topic: String, board: Arc<StatusBoard>, connected: Arc<AtomicBool>) {
     let mut backoff = Backoff::default();
     loop {
         let made = match Admin::new(&bus, ADMIN_TIMEOUT) {
@@ -151,7 +160,7 @@ async fn connect(bus: Connection, topic: String, board: Arc<StatusBoard>, shutdo
         match made {
             Ok(()) => {
                 board.set_problem("bus", None);
-                board.set_gauge("bus_connected", 1.0);
+                connected.store(true, Ordering::Release);
                 return;
             }
             Err(error) => {
@@ -159,9 +168,7 @@ async fn connect(bus: Connection, topic: String, board: Arc<StatusBoard>, shutdo
                 tracing::debug!(%error, "the bus is away");
             }
         }
-        if shutdown.unless(tokio::time::sleep(backoff.next_delay())).await.is_none() {
-            return;
-        }
+        tokio::time::sleep(backoff.next_delay()).await;
     }
 }
 
@@ -170,6 +177,8 @@ struct Reader {
     inputs: Vec<FileInput>,
     settings: Settings,
     board: Arc<StatusBoard>,
+    /// The bus was there once, and has the topic.
+    connected: Arc<AtomicBool>,
     shutdown: Shutdown,
     woken: Receiver<()>,
     wake: SyncSender<()>,
@@ -200,6 +209,8 @@ impl Reader {
             if tail.scans() != scans {
                 scans = tail.scans();
                 sighted = watch.follow(tail.folders());
+            }
+            if !self.board.is_ready() && self.connected.load(Ordering::Acquire) {
                 self.board.set_ready(true);
             }
             if Instant::now() >= board_due {

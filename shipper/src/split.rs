@@ -81,9 +81,8 @@ impl Newline {
     /// The end of the line that begins at `from`: after its newline.
     fn line_end(self, data: &[u8], from: usize) -> Option<usize> {
         let rest = data.get(from..)?;
-        let wide = |pair: [u8; 2]| {
-            memchr::memmem::find_iter(rest, &pair).find(|at| at % 2 == 0).map(|at| from + at + 2)
-        };
+        let wide =
+            |pair: [u8; 2]| memchr::memmem::find_iter(rest, &pair).find(|at| at % 2 == 0).map(|at| from + at + 2);
         match self {
             Self::Byte => memchr::memchr(b'\n', rest).map(|at| from + at + 1),
             Self::Wide => wide([b'\n', 0]),
@@ -207,7 +206,15 @@ struct Group {
 }
 
 impl Group {
-    fn emit(&mut self, rules: &Rules, data: &[u8], end: usize, continues: bool, pieces: &mut Vec<Piece>, cut: &mut Cut) {
+    fn emit(
+        &mut self,
+        rules: &Rules,
+        data: &[u8],
+        end: usize,
+        continues: bool,
+        pieces: &mut Vec<Piece>,
+        cut: &mut Cut,
+    ) {
         let text_end = rules.newline.text_end(data, self.start, end);
         if text_end > self.start {
             pieces.push(Piece { start: self.start, end, text_end, continues, joined: self.lines > 1 });

@@ -39,7 +39,9 @@ fn what_was_added_is_there_after_a_restart() {
     let (mut checkpoint, found) = Checkpoint::open(folder.path()).unwrap();
     assert!(found.fresh);
     let cut = Record::Cut { id: FileId(1), at: 60 };
-    checkpoint.append(&[Record::Entry(Box::new(entry(1))), Record::Entry(Box::new(entry(2))), acked(1, 50), cut]).unwrap();
+    checkpoint
+        .append(&[Record::Entry(Box::new(entry(1))), Record::Entry(Box::new(entry(2))), acked(1, 50), cut])
+        .unwrap();
     drop(checkpoint);
     for _ in 0..3 {
         let (_, found) = Checkpoint::open(folder.path()).unwrap();

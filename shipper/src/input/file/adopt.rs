@@ -44,7 +44,9 @@ enum Relation {
     Other,
     /// A copy, while the original is still there.
     Twin,
-    Heir { short: bool },
+    Heir {
+        short: bool,
+    },
     /// Can't be told yet.
     Unsure,
 }
@@ -56,7 +58,9 @@ enum Standing {
     Intact,
     /// Its file has no name any more, and is still being read.
     Draining,
-    Gone { truncated: bool },
+    Gone {
+        truncated: bool,
+    },
     Unsure,
 }
 
@@ -155,18 +159,18 @@ impl<O: Output> Tail<O> {
         }
         match self.standing(source, now) {
             Standing::Unsure => Ok(Relation::Unsure),
-            Standing::Gone { truncated } if full => to_gone(content, source, truncated),
+            Standing::Gone { truncated } if full => like_gone(content, source, truncated),
             Standing::Gone { .. } => Ok(Relation::Other),
-            Standing::Draining if source.saved => match to_gone(content, source, false)? {
+            Standing::Draining if source.saved => match like_gone(content, source, false)? {
                 Relation::Other if !content.is_gzip() => Ok(Relation::Other),
                 _ => Ok(Relation::Twin),
             },
-            Standing::Intact | Standing::Draining => self.to_intact(content, source),
+            Standing::Intact | Standing::Draining => self.like_intact(content, source),
         }
     }
 
     /// Whether both begin with the same bytes, as far as both go.
-    fn to_intact(&mut self, content: &mut Content, source: &mut Source) -> std::io::Result<Relation> {
+    fn like_intact(&mut self, content: &mut Content, source: &mut Source) -> std::io::Result<Relation> {
         let mut opened = None;
         let other = match &mut source.place {
             Place::Open(other) => other,
@@ -233,9 +237,9 @@ impl<O: Output> Tail<O> {
     /// Opens a source's file and goes on where it was acknowledged, if the bytes before still are the same.
     pub(super) fn resume(&mut self, source: &mut Source, now: &Moment) -> std::io::Result<bool> {
         let Some(mut content) = self.opened(source)? else {
-            if std::fs::metadata(&source.path).is_ok_and(|meta| {
-                meta.len() == 0 && super::identity::FileKey::of(&meta) == source.entry.key
-            }) {
+            if std::fs::metadata(&source.path)
+                .is_ok_and(|meta| meta.len() == 0 && super::identity::FileKey::of(&meta) == source.entry.key)
+            {
                 self.lose(source, now);
             } else {
                 self.active.remove(&source.entry.id);
@@ -265,7 +269,7 @@ impl<O: Output> Tail<O> {
 }
 
 /// Whether the content goes on where a source ended whose file is gone.
-fn to_gone(content: &mut Content, source: &Source, truncated: bool) -> std::io::Result<Relation> {
+fn like_gone(content: &mut Content, source: &Source, truncated: bool) -> std::io::Result<Relation> {
     let place = source.sent;
     let (there, ended) = content.reach(place)?;
     if there < place {

@@ -193,9 +193,10 @@ mod tests {
         assert_eq!(found(root, &["*.log*"], &[]), ["a.log", "a.log.1", "a.log.2.gz"]);
         assert_eq!(found(root, &["*.log*"], &[r"\.gz$"]), ["a.log", "a.log.1"]);
         assert_eq!(found(root, &["**/*.log"], &[]), ["a.log", "x/a.log", "x/y/a.log", "x/y/z/c.log"]);
-        assert_eq!(found(root, &["*/a.log", "a.{log,txt}", "none/*.log", "x/[a-z]/a.log"], &[]), [
-            "a.log", "x/a.log", "x/y/a.log"
-        ]);
+        assert_eq!(
+            found(root, &["*/a.log", "a.{log,txt}", "none/*.log", "x/[a-z]/a.log"], &[]),
+            ["a.log", "x/a.log", "x/y/a.log"]
+        );
         assert_eq!(found(root, &["x/y/**"], &[]), ["x/y/a.log", "x/y/z/c.log"]);
         assert_eq!(found(root, &["b.txt", "b.txt", "*.txt"], &[]), ["b.txt"]);
     }

@@ -17,7 +17,7 @@ use super::identity::{FileId, FileKey, Stamp};
 use super::source::{Place, Source};
 use super::strangers::Stranger;
 use super::turn::{Buffers, Turned};
-use crate::checkpoint::{Checkpoint, Entry, Found, Record};
+use crate::checkpoint::{Checkpoint, CheckpointError, Entry, Found, Record};
 use crate::encode::Shape;
 use crate::output::{Answer, Output};
 use crate::split::Rules;
@@ -381,7 +381,7 @@ impl<O: Output> Tail<O> {
         let entries = ids.iter().filter_map(|id| self.sources.get(id)).map(|source| &source.entry);
         let records: Vec<_> = entries.map(|entry| Record::Entry(Box::new(entry.clone()))).collect();
         let saved = self.append(&records).and_then(|()| self.checkpoint.sync());
-        let saved = self.noted(saved);
+        let saved = self.noted(&saved);
         for id in ids {
             if let Some(source) = self.sources.get_mut(&id) {
                 tracing::trace!(%id, saved, head = source.entry.head.length, "introduced");
@@ -394,7 +394,7 @@ impl<O: Output> Tail<O> {
         }
     }
 
-    fn append(&mut self, records: &[Record]) -> Result<(), crate::checkpoint::CheckpointError> {
+    fn append(&mut self, records: &[Record]) -> Result<(), CheckpointError> {
         if self.checkpoint.wants_snapshot() {
             let entries = self.sources.values().filter(|source| source.saved).map(|source| &source.entry);
             self.checkpoint.snapshot(entries)?;
@@ -402,9 +402,9 @@ impl<O: Output> Tail<O> {
         self.checkpoint.append(records)
     }
 
-    fn noted(&self, saved: Result<(), crate::checkpoint::CheckpointError>) -> bool {
+    fn noted(&self, saved: &Result<(), CheckpointError>) -> bool {
         self.board.set_problem("checkpoint", saved.as_ref().err().map(ToString::to_string));
-        if let Err(error) = &saved {
+        if let Err(error) = saved {
             tracing::warn!(%error, "the checkpoint can't be written; trying again");
         }
         saved.is_ok()
@@ -415,7 +415,7 @@ impl<O: Output> Tail<O> {
         let saved = if source.saved {
             let record = [Record::Cut { id: source.entry.id, at }];
             let saved = self.append(&record).and_then(|()| self.checkpoint.sync());
-            self.noted(saved)
+            self.noted(&saved)
         } else {
             true
         };
@@ -450,7 +450,7 @@ impl<O: Output> Tail<O> {
             self.synced_ms = now.ms;
             saved = self.checkpoint.sync();
         }
-        if self.noted(saved) {
+        if self.noted(&saved) {
             for id in ids {
                 if let Some(source) = self.sources.get_mut(&id) {
                     (source.moved, source.changed) = (false, false);
@@ -463,7 +463,9 @@ impl<O: Output> Tail<O> {
     pub(super) fn forget(&mut self, now: &Moment) {
         let before = seconds(now).saturating_sub(self.settings.forget_after_s);
         let gone = |source: &&Source| {
-            !source.is_open() && source.settled() && source.entry.seen_s < before
+            !source.is_open()
+                && source.settled()
+                && source.entry.seen_s < before
                 && (source.missing > 1 || matches!(source.place, Place::Lost { .. }))
         };
         let ids: Vec<_> = self.sources.values().filter(gone).map(|source| source.entry.id).collect();

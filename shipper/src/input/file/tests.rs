@@ -114,7 +114,10 @@ impl Machine {
     }
 
     fn with(pattern: &str, config: Filestream) -> Self {
-        let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter(std::env::var("STORM_LOG").unwrap_or_else(|_| "debug".into())).try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_env_filter(std::env::var("STORM_LOG").unwrap_or_else(|_| "debug".into()))
+            .try_init();
         let (logs, data) = (folder(), folder());
         let patterns = vec![format!("{}/{pattern}", logs.path().display())];
         let now = Moment { ms: 1_000_000, wall: jiff::Timestamp::now() };

@@ -101,10 +101,8 @@ impl<O: Output> Tail<O> {
     }
 
     fn try_turn(&mut self, source: &mut Source, buffers: &mut Buffers, now: &Moment) -> io::Result<Turned> {
-        if matches!(source.place, Place::Closed) {
-            if !self.may_open() || !self.resume(source, now)? {
-                return Ok(Turned::Idle);
-            }
+        if matches!(source.place, Place::Closed) && (!self.may_open() || !self.resume(source, now)?) {
+            return Ok(Turned::Idle);
         }
         let Some(view) = self.view(source, buffers, now)? else { return Ok(Turned::Idle) };
         let Some(input) = self.inputs.get(source.input) else { return Ok(Turned::Idle) };

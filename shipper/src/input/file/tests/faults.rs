@@ -398,7 +398,11 @@ fn what_was_there_at_the_first_start_can_be_left_out() {
 fn unreadable_files_and_pipes_are_told_and_harm_nobody() {
     let mut machine = Machine::new("*.log");
     rustix::fs::mknodat(
-        rustix::fs::CWD, machine.path("pipe.log"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0,
+        rustix::fs::CWD,
+        machine.path("pipe.log"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
     )
     .unwrap();
     std::os::unix::fs::symlink("/nowhere", machine.path("dangling.log")).unwrap();
