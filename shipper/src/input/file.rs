@@ -4,6 +4,7 @@ mod adopt;
 mod content;
 pub(crate) mod discover;
 pub(crate) mod identity;
+mod save;
 mod scan;
 mod source;
 mod status;

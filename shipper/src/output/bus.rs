@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+use std::time::Duration;
 
 use logmill_bus_client::{Compression, Connection, DeliveryError, Producer, ProducerOptions, Record, Sending};
 use logmill_core::origin::{ORIGIN_HEADER, SOURCE_HEADER};
@@ -15,6 +16,9 @@ use super::{Answer, Batch, Output};
 
 /// What a record costs beside its value: key, headers, bookkeeping.
 const RECORD_BYTES_EXTRA: usize = 200;
+
+/// After a refusal the reader waits at most so long: it is deaf meanwhile, also to a shutdown.
+const RESTART_DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// The bus as an output.
 pub(crate) struct BusOutput {
@@ -77,7 +81,7 @@ impl BusOutput {
             wake,
             shutdown,
             board,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(Duration::from_millis(100), RESTART_DELAY_MAX),
         }
     }
 

@@ -225,7 +225,7 @@ fn check(seed: u64, storm: &Storm) {
 
 #[test]
 fn every_line_once() {
-    let seeds = std::env::var("STORM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
+    let seeds = std::env::var("STORM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let first: u64 = std::env::var("STORM_FIRST").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     for seed in first..first + seeds {
         storm(seed);
