@@ -177,14 +177,29 @@ class Logmill:
         """The id of every line in every stored event, as often as it is stored."""
         ids = []
         for source in self.all_sources():
-            ids += LINE_ID.findall(json.dumps(source_without_copies(source)))
+            ids += ids_of(source)
         return ids
 
 
-def source_without_copies(source):
-    """An event whose original line is kept beside its parsed fields names its ids twice; count one of them."""
-    original = source.get("event", {}).get("original") if isinstance(source.get("event"), dict) else None
-    return original if original is not None else source
+def ids_of(source):
+    """The ids in one event. Pipelines copy lines into more fields (error.stack_trace, event.original), so an id counts
+    as often as the field that repeats it most does."""
+    most = {}
+
+    def walk(value):
+        if isinstance(value, dict):
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+        elif isinstance(value, str):
+            found = LINE_ID.findall(value)
+            for each in found:
+                most[each] = max(most.get(each, 0), found.count(each))
+
+    walk(source)
+    return [each for each, times in most.items() for _ in range(times)]
 
 
 def ledger_ids(path):
