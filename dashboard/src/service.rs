@@ -126,7 +126,8 @@ impl Service {
     /// # Errors
     /// When the listener fails or a part of the dashboard does.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { app, connection, listener, .. } = self;
+        let Self { app, connection, listener, local_addr, .. } = self;
+        tracing::info!(address = %local_addr, "the dashboard listens");
         let mut parts = start_parts(&app, connection, &shutdown);
         let router = http::router(&app).into_make_service_with_connect_info::<SocketAddr>();
         let stop = shutdown.clone();
