@@ -143,6 +143,7 @@ impl StatusBoard {
     }
 
     /// Says where the stage listens.
+    #[allow(clippy::needless_pass_by_value)] // callers hand over what they have at hand: addresses are small
     pub fn set_address(&self, name: &str, address: impl ToString) {
         self.lines().addresses.insert(name.to_owned(), address.to_string());
     }

@@ -93,7 +93,7 @@ async fn attempt(db: Database, sender: Arc<Sender>, bells: Arc<Bells>, board: Ar
     match outcome.verdict {
         Verdict::Delivered => board.counter("webhooks_delivered").add(1),
         Verdict::Again { .. } => {
-            tracing::warn!(id = due.id, status, error, "a webhook was not delivered; it is tried again")
+            tracing::warn!(id = due.id, status, error, "a webhook was not delivered; it is tried again");
         }
         Verdict::Failed | Verdict::Gone => {
             board.counter("webhooks_failed").add(1);

@@ -156,7 +156,7 @@ impl Scope {
     pub(crate) fn range(&self, now: Timestamp, zone: &TimeZone) -> Result<Range, ScopeError> {
         let resolve = |which: &'static str, text: &str, up: bool| {
             datemath::parse_rounded(text, now, zone, up)
-                .map(|time| time.as_millisecond())
+                .map(Timestamp::as_millisecond)
                 .map_err(|error| ScopeError::Time { which, message: error.to_string() })
         };
         let range = Range { from_ms: resolve("from", &self.from, false)?, to_ms: resolve("to", &self.to, true)? };

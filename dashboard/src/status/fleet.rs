@@ -103,7 +103,7 @@ fn problem_of(name: &str, stages: &[StageView]) -> Option<String> {
 
 /// When it was said, milliseconds since 1970.
 fn time_of(status: &StageStatus) -> i64 {
-    status.at.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond())
+    status.at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond)
 }
 
 /// Growth of each running total per second, over the news that are kept.

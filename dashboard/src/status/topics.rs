@@ -28,11 +28,14 @@ struct PartitionView {
     lag: BTreeMap<String, i64>,
 }
 
+/// All topics, or why they can't be told.
+type Answer = Result<Vec<TopicView>, String>;
+
 /// Asks the bus, at most every other second.
 #[derive(Debug)]
 pub(crate) struct Topics {
     connection: Connection,
-    known: Mutex<Option<(Instant, Result<Vec<TopicView>, String>)>>,
+    known: Mutex<Option<(Instant, Answer)>>,
 }
 
 impl Topics {
@@ -42,7 +45,7 @@ impl Topics {
     }
 
     /// All topics, or why they can't be told.
-    pub(crate) async fn get(&self) -> Result<Vec<TopicView>, String> {
+    pub(crate) async fn get(&self) -> Answer {
         let mut known = self.known.lock().await;
         if let Some((at, answer)) = known.as_ref()
             && at.elapsed() < KEPT_FOR

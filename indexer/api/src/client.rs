@@ -45,7 +45,7 @@ pub enum ClientError {
         /// Why, in words.
         reason: String,
         /// The whole answer.
-        body: Value,
+        body: Box<Value>,
     },
     /// The answer is not what an indexer answers.
     #[error("the answer of {url} can't be used: {reason}")]
@@ -267,7 +267,7 @@ fn refused(answer: &Answer, body: Value) -> ClientError {
         status: answer.status,
         kind: text("type").unwrap_or("error").to_owned(),
         reason: text("reason").map_or_else(fallback, str::to_owned),
-        body,
+        body: Box::new(body),
     }
 }
 
