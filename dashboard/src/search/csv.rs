@@ -28,7 +28,10 @@ pub(crate) fn cell(value: Option<&Value>) -> String {
 
 fn write_cell(out: &mut String, cell: &str) {
     // A leading apostrophe makes spreadsheets show the text as it is. Plain numbers may keep their sign.
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
+    // The name of the time field is none, and whoever reads the file by its header needs it as it is.
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r'])
+        && cell.parse::<f64>().is_err()
+        && cell != "@timestamp";
     let guard = if formula { "'" } else { "" };
     if formula || cell.contains([',', '"', '\n', '\r']) {
         // Writing to a string can't fail.
@@ -56,6 +59,7 @@ mod tests {
             ("@SUM(A1)", "\"'@SUM(A1)\""),
             ("\tx", "\"'\tx\""),
             ("-5", "-5"),
+            ("@timestamp", "@timestamp"),
             ("", ""),
         ] {
             assert_eq!(row([cell].into_iter()), format!("{written}\r\n"), "{cell:?}");
