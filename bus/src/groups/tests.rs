@@ -1,3 +1,4 @@
+use super::offsets::NOTE_BYTES_MAX;
 use super::*;
 
 async fn groups(path: &std::path::Path) -> (Groups, StateFile) {

@@ -1,5 +1,6 @@
 //! Groups without a socket and with a clock of the test's own.
 
+use super::super::messages::Join;
 use super::*;
 use bytes::Bytes;
 use oneshot::Receiver;
