@@ -6,6 +6,7 @@ use std::sync::Arc;
 use logmill_bus_log::LogStore;
 use logmill_core::Shutdown;
 
+use crate::budget::Budget;
 use crate::config::host_and_port;
 use crate::groups::Groups;
 use crate::meters::Meters;
@@ -27,6 +28,10 @@ pub(crate) struct Broker {
     /// Told to clients instead of the address that they came in on.
     pub(crate) advertised: Option<(String, u16)>,
     pub(crate) auto_create_topics: bool,
+    /// What large requests may take while they come in.
+    pub(crate) requests: Budget,
+    /// What fetched records may take until they are written.
+    pub(crate) answers: Budget,
 }
 
 impl Broker {

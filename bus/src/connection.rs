@@ -27,6 +27,8 @@ pub(crate) struct Limits {
 
 /// A request that carries no records: the largest are the assignments of large groups.
 const PLAIN_REQUEST_BYTES_MAX: usize = 8 << 20;
+/// Smaller requests come in without asking for room: a thousand connections with one each are 64 MiB.
+const SMALL_REQUEST_BYTES: usize = 64 << 10;
 /// Answers that wait to be written or for the disk. Clients pipeline up to five requests that way.
 const ANSWERS_MAX: usize = 32;
 /// Bytes of answers that wait to be written; one larger answer waits alone.
@@ -93,10 +95,16 @@ struct Requests<'c> {
 impl Requests<'_> {
     async fn run(mut self, limits: Limits) -> Result<(), End> {
         let mut frames = FrameReader::new(limits.request_bytes_max, PLAIN_REQUEST_BYTES_MAX);
+        let mut held = None;
         loop {
             let frame = match frames.next_frame().map_err(|error| End::Refused(error.to_string()))? {
                 Some(frame) => frame,
                 None => {
+                    // All of its room before the rest is read: two that are half read never wait for each other.
+                    let announced = frames.announced_bytes();
+                    if announced > SMALL_REQUEST_BYTES && held.is_none() {
+                        held = self.broker.requests.hold(announced).await;
+                    }
                     if !self.read_more(&mut frames).await? {
                         return Ok(());
                     }
@@ -108,6 +116,7 @@ impl Requests<'_> {
             let call = Call { header, local: self.local, peer: self.peer };
             self.broker.meters.requests.add(1);
             let answer = handlers::dispatch(self.broker, call, body).await?;
+            held = None;
             self.send(answer).await?;
         }
     }
@@ -129,7 +138,7 @@ impl Requests<'_> {
     async fn send(&self, answer: Answer) -> Result<(), End> {
         let bytes = match &answer {
             Answer::None => return Ok(()),
-            Answer::Now(pieces) => pieces.iter().map(Bytes::len).sum(),
+            Answer::Now(pieces) | Answer::Held(pieces, _) => pieces.iter().map(Bytes::len).sum(),
             // Answers to Produce are small.
             Answer::Later(_) => 1024,
         };
@@ -146,8 +155,13 @@ async fn write_answers(
     room: &Semaphore,
 ) -> Result<(), End> {
     while let Some(Outgoing { answer, room: taken }) = answers.recv().await {
+        let mut held = None;
         let pieces = match answer {
             Answer::Now(pieces) => pieces,
+            Answer::Held(pieces, room) => {
+                held = Some(room);
+                pieces
+            }
             Answer::Later(later) => later.await?,
             Answer::None => Vec::new(),
         };
@@ -159,6 +173,7 @@ async fn write_answers(
             Ok(outcome) => outcome?,
             Err(_elapsed) => return Err(End::Refused(format!("an answer of {bytes} bytes was not taken"))),
         }
+        drop(held);
         room.add_permits(taken as usize);
     }
     Ok(())

@@ -39,6 +39,7 @@ use logmill_bus_protocol::{
 };
 
 use crate::broker::Broker;
+use crate::budget::Held;
 
 /// A request apart from its body, and where it came in.
 #[derive(Clone, Debug)]
@@ -63,6 +64,8 @@ impl Call {
 pub(crate) enum Answer {
     /// Pieces to be written now.
     Now(Vec<Bytes>),
+    /// The same, with the room that was set aside for them.
+    Held(Vec<Bytes>, Held),
     /// The next request may be read; the answer comes when the disk is done.
     Later(Pin<Box<dyn Future<Output = Result<Vec<Bytes>, Refused>> + Send>>),
     /// The client wants none.

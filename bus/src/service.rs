@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::{Broker, advertised};
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::connection::{self, Limits};
 use crate::groups::Groups;
@@ -62,6 +63,11 @@ pub enum RunError {
     #[error("the end of the bus failed: {0}")]
     Internal(String),
 }
+
+/// Large requests of all connections together, while they come in: room for a hundred full batches of 1 MiB.
+const REQUESTS_BYTES_MAX: usize = 128 << 20;
+/// Fetched records of all connections together, until they are written; when it runs short answers get smaller.
+const ANSWERS_BYTES_MAX: usize = 128 << 20;
 
 /// An embedded broker that listens.
 pub struct Service {
@@ -208,6 +214,10 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         shutdown: Shutdown::new(),
         advertised: advertised(config.advertised.as_deref()),
         auto_create_topics: config.auto_create_topics,
+        requests: Budget::new(
+            REQUESTS_BYTES_MAX.max(usize::try_from(config.request_bytes_max.0).unwrap_or(usize::MAX)),
+        ),
+        answers: Budget::new(ANSWERS_BYTES_MAX),
     };
     Ok(Opened {
         broker: Arc::new(broker),

@@ -50,8 +50,13 @@ impl FrameReader {
 
     /// How many bytes of a request that has begun have not come yet.
     fn wanted(&self) -> usize {
-        let announced = self.announced().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        (announced + 4).saturating_sub(self.buffer.len())
+        (self.announced_bytes() + 4).saturating_sub(self.buffer.len())
+    }
+
+    /// The size of the request that has begun, for whoever must make room for it.
+    #[must_use]
+    pub fn announced_bytes(&self) -> usize {
+        self.announced().and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
     }
 
     fn announced(&self) -> Option<i32> {

@@ -18,11 +18,14 @@ use tokio::time::Instant;
 
 use super::{Answer, Call, Refused, check_epoch};
 use crate::broker::Broker;
+use crate::budget::Held;
 use crate::topics::Topic;
 
 /// The most records in one answer, whatever the client would take: Kafka's clients ask for 50 MiB, which many of them
 /// at once would make too much to hold.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// What an answer is cut to when all connections together hold too much.
+const ANSWER_BYTES_SHORT: usize = 1 << 20;
 /// The longest wait: a client that asks for more would look dead.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// From here on a topic is named by its id.
@@ -38,6 +41,13 @@ struct Part {
     answer: PartitionAnswer,
 }
 
+impl Part {
+    /// Whether there may be records that were not read yet.
+    fn has_more(&mut self) -> bool {
+        self.answer.records.is_empty() && self.log.as_ref().is_ok_and(|log| self.from != log.log.durable_end())
+    }
+}
+
 struct Log {
     log: Arc<Partition>,
     changes: watch::Receiver<i64>,
@@ -51,15 +61,27 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
         return Ok(Answer::Now(refused.encode(call.header.correlation_id, version)?));
     }
     let mut parts = parts(broker, version, &request.topics);
-    let limit = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
-    let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(limit);
+    let most = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
+    let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(ANSWER_BYTES_SHORT);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let until = Instant::now() + wait;
-    let mut total = 0;
+    let (mut total, mut limit) = (0, 0);
+    let mut held: Option<Held> = None;
     loop {
+        // Room only while there is something to read: those who wait for records hold none.
+        if held.is_none() && parts.iter_mut().any(Part::has_more) {
+            let Some((room, bytes)) = broker.answers.hold_some(most, ANSWER_BYTES_SHORT).await else { break };
+            held = Some(room);
+            limit = bytes;
+        }
         let ends = read(&mut parts, limit, &mut total);
         if ends || total >= enough || parts.is_empty() {
             break;
+        }
+        if let Some(room) = &mut held {
+            // It may wait long for little: the others need the rest.
+            limit = limit.min(total + ANSWER_BYTES_SHORT);
+            room.shrink(limit);
         }
         let woken = tokio::time::timeout_at(until, any_change(&mut parts));
         if !matches!(broker.shutdown.unless(woken).await, Some(Ok(()))) {
@@ -75,7 +97,14 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
             answer.partition(part.answer);
         }
     }
-    Ok(Answer::Now(answer.encode(call.header.correlation_id, version)?))
+    let pieces = answer.encode(call.header.correlation_id, version)?;
+    Ok(match held {
+        Some(mut room) => {
+            room.shrink(total);
+            Answer::Held(pieces, room)
+        }
+        None => Answer::Now(pieces),
+    })
 }
 
 fn parts(broker: &Broker, version: i16, topics: &[FetchTopic]) -> Vec<Part> {

@@ -1,0 +1,77 @@
+//! A bound on the bytes that all connections together hold: large requests on their way in, answers on their way out.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Counted in these, because a semaphore's permits are asked for in 32 bits.
+const UNIT_BYTES: usize = 1 << 10;
+
+/// Bytes that may be held; clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    units: Arc<Semaphore>,
+    most: u32,
+}
+
+/// Bytes that are held, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Held(OwnedSemaphorePermit);
+
+impl Budget {
+    pub(crate) fn new(bytes: usize) -> Self {
+        let most = units(bytes).max(1);
+        Self { units: Arc::new(Semaphore::new(most as usize)), most }
+    }
+
+    /// Waits until `bytes` may be held; more than there are is all of them.
+    pub(crate) async fn hold(&self, bytes: usize) -> Option<Held> {
+        // The semaphore is never closed.
+        Arc::clone(&self.units).acquire_many_owned(units(bytes).min(self.most)).await.ok().map(Held)
+    }
+
+    /// Holds `most` bytes, or as many as there are now (halving), and waits for `least`.
+    pub(crate) async fn hold_some(&self, most: usize, least: usize) -> Option<(Held, usize)> {
+        let mut bytes = most;
+        while bytes > least {
+            if let Ok(held) = Arc::clone(&self.units).try_acquire_many_owned(units(bytes).min(self.most)) {
+                return Some((Held(held), bytes));
+            }
+            bytes /= 2;
+        }
+        let bytes = least.min(most);
+        self.hold(bytes).await.map(|held| (held, bytes))
+    }
+}
+
+impl Held {
+    /// Gives back what is not needed for `bytes`.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let excess = self.0.num_permits().saturating_sub(units(bytes) as usize);
+        drop(self.0.split(excess));
+    }
+}
+
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn under_pressure_less_is_given_and_then_it_waits() {
+        let budget = Budget::new(100 << 10);
+        let (mut first, bytes) = budget.hold_some(64 << 10, 16 << 10).await.unwrap();
+        assert_eq!(bytes, 64 << 10);
+        let (second, bytes) = budget.hold_some(64 << 10, 16 << 10).await.unwrap();
+        assert_eq!(bytes, 32 << 10);
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(20), budget.hold(16 << 10)).await;
+        assert!(waits.is_err());
+        first.shrink(1);
+        assert!(budget.hold(16 << 10).await.is_some());
+        drop((first, second));
+        assert!(budget.hold(1 << 30).await.is_some(), "more than all is all");
+    }
+}
