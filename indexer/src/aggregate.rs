@@ -118,4 +118,5 @@ impl<'a> Collector<'a> {
     }
 }
 
-
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,10 @@ fn writing() -> Router<Api> {
         .route("/_bulk", post(bulk::bulk_all).put(bulk::bulk_all))
         .route("/{index}/_bulk", post(bulk::bulk).put(bulk::bulk))
         .route("/{index}/_doc", post(document::add))
-        .route("/{index}/_doc/{id}", get(document::get).put(document::put).post(document::put).delete(refused::append_only))
+        .route(
+            "/{index}/_doc/{id}",
+            get(document::get).put(document::put).post(document::put).delete(refused::append_only),
+        )
         .route("/{index}/_create/{id}", put(document::create).post(document::create))
         .route("/{index}/_source/{id}", get(document::source))
         .route("/_mget", get(document::mget_all).post(document::mget_all))

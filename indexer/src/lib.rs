@@ -1,13 +1,13 @@
 //! The indexer: turns events on the bus into a store that is searched through the Elasticsearch REST API.
 //! It never acknowledges an offset whose documents are not on disk, and only it names tantivy.
 
+mod aggregate;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
 mod config;
 mod http;
 mod ingest;
-mod aggregate;
 mod query;
 mod schema;
 mod service;

@@ -11,6 +11,7 @@ pub(crate) mod fields;
 pub(crate) mod highlight;
 pub(crate) mod limits;
 pub(crate) mod pattern;
+pub(crate) mod range;
 pub(crate) mod request;
 pub(crate) mod sort;
 pub(crate) mod strict;
@@ -19,4 +20,6 @@ pub(crate) mod parse;
 mod simple;
 
 #[cfg(test)]
-mod tests;
+mod property;
+#[cfg(test)]
+pub(crate) mod tests;

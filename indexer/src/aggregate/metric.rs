@@ -24,7 +24,11 @@ pub(super) fn open<'a>(metric: &'a Metric, place: Place<'a>) -> Result<Box<dyn C
     }
     let counts_only = metric.kind == MetricKind::ValueCount;
     if !counts_only && matches!(values, Values::Strings(_) | Values::Constant(_)) {
-        let reason = format!("Field [{}] of type [keyword] is not supported for aggregation [{}]", metric.field, metric.kind.name());
+        let reason = format!(
+            "Field [{}] of type [keyword] is not supported for aggregation [{}]",
+            metric.field,
+            metric.kind.name()
+        );
         return Err(EsError::argument(reason));
     }
     let missing = match &metric.missing {

@@ -62,7 +62,9 @@ fn value(child: &Aggregation, partial: Option<&Partial>, property: Option<&str>)
             }
         }
         Partial::Distinct(distinct) => Some(distinct.count() as f64),
-        Partial::Quantiles(quantiles) => quantiles.percentile(property.and_then(|text| text.parse().ok()).unwrap_or(50.0)),
+        Partial::Quantiles(quantiles) => {
+            quantiles.percentile(property.and_then(|text| text.parse().ok()).unwrap_or(50.0))
+        }
         _ => None,
     }
 }

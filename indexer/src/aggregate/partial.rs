@@ -84,7 +84,15 @@ pub(crate) struct Stats {
 
 impl Default for Stats {
     fn default() -> Self {
-        Self { count: 0, sum: 0.0, sum_of_squares: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, is_date: false, carry: 0.0 }
+        Self {
+            count: 0,
+            sum: 0.0,
+            sum_of_squares: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            is_date: false,
+            carry: 0.0,
+        }
     }
 }
 
@@ -129,7 +137,9 @@ impl Partial {
             (Self::Terms(known), Self::Terms(added)) => {
                 for (key, bucket) in added {
                     match known.entry(key) {
-                        std::collections::hash_map::Entry::Occupied(mut same) => same.get_mut().merge(bucket, allowance)?,
+                        std::collections::hash_map::Entry::Occupied(mut same) => {
+                            same.get_mut().merge(bucket, allowance)?
+                        }
                         std::collections::hash_map::Entry::Vacant(new) => {
                             new.insert(bucket);
                         }
@@ -139,7 +149,9 @@ impl Partial {
             (Self::Times(known), Self::Times(added)) | (Self::Numbers(known), Self::Numbers(added)) => {
                 for (key, bucket) in added {
                     match known.entry(key) {
-                        std::collections::btree_map::Entry::Occupied(mut same) => same.get_mut().merge(bucket, allowance)?,
+                        std::collections::btree_map::Entry::Occupied(mut same) => {
+                            same.get_mut().merge(bucket, allowance)?
+                        }
                         std::collections::btree_map::Entry::Vacant(new) => {
                             new.insert(bucket);
                         }

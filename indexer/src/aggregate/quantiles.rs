@@ -15,7 +15,10 @@ const LEAST: f64 = 1e-9;
 pub(crate) enum Quantiles {
     Exact(Vec<f64>),
     /// Numbers by the sign and logarithm of their size.
-    Sketch { bins: BTreeMap<i32, u64>, count: u64 },
+    Sketch {
+        bins: BTreeMap<i32, u64>,
+        count: u64,
+    },
 }
 
 impl Default for Quantiles {

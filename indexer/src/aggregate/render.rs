@@ -25,8 +25,12 @@ pub(crate) fn add_types(wanted: &[Aggregation], shown: &mut Value) {
         let Some(mut value) = map.shift_remove(&aggregation.name) else { continue };
         let kind = type_of(&aggregation.kind, &value);
         match value.get_mut("buckets") {
-            Some(Value::Array(buckets)) => buckets.iter_mut().for_each(|bucket| add_types(&aggregation.children, bucket)),
-            Some(Value::Object(buckets)) => buckets.values_mut().for_each(|bucket| add_types(&aggregation.children, bucket)),
+            Some(Value::Array(buckets)) => {
+                buckets.iter_mut().for_each(|bucket| add_types(&aggregation.children, bucket))
+            }
+            Some(Value::Object(buckets)) => {
+                buckets.values_mut().for_each(|bucket| add_types(&aggregation.children, bucket))
+            }
             _ => add_types(&aggregation.children, &mut value),
         }
         map.insert(format!("{kind}#{}", aggregation.name), value);
@@ -116,7 +120,12 @@ impl Shown {
         Ok(map)
     }
 
-    fn terms(&mut self, terms: &Terms, children: &[Aggregation], buckets: HashMap<Key, Bucket>) -> Result<Value, EsError> {
+    fn terms(
+        &mut self,
+        terms: &Terms,
+        children: &[Aggregation],
+        buckets: HashMap<Key, Bucket>,
+    ) -> Result<Value, EsError> {
         let all: u64 = buckets.values().map(|bucket| bucket.count).sum();
         let mut sorted: Vec<(Key, Bucket)> =
             buckets.into_iter().filter(|(_, bucket)| bucket.count >= terms.min_doc_count).collect();
@@ -126,12 +135,21 @@ impl Shown {
         let mut list = Vec::with_capacity(sorted.len());
         for (key, bucket) in sorted {
             let text = key.as_string(terms.format.as_deref()).map(Value::String);
-            list.push(Value::Object(self.bucket(children, bucket, [("key", Some(key.to_json())), ("key_as_string", text)])?));
+            list.push(Value::Object(self.bucket(
+                children,
+                bucket,
+                [("key", Some(key.to_json())), ("key_as_string", text)],
+            )?));
         }
         Ok(json!({ "doc_count_error_upper_bound": 0, "sum_other_doc_count": all - shown, "buckets": list }))
     }
 
-    fn times(&mut self, histogram: &DateHistogram, children: &[Aggregation], mut buckets: BTreeMap<i64, Bucket>) -> Result<Value, EsError> {
+    fn times(
+        &mut self,
+        histogram: &DateHistogram,
+        children: &[Aggregation],
+        mut buckets: BTreeMap<i64, Bucket>,
+    ) -> Result<Value, EsError> {
         let mut rounding = Rounding::new(histogram);
         if histogram.min_doc_count == 0 {
             let bounds = histogram.extended_bounds.unwrap_or_default();
@@ -153,7 +171,12 @@ impl Shown {
         Ok(json!({ "buckets": keyed(list, histogram.keyed) }))
     }
 
-    fn numbers(&mut self, histogram: &Histogram, children: &[Aggregation], mut buckets: BTreeMap<i64, Bucket>) -> Result<Value, EsError> {
+    fn numbers(
+        &mut self,
+        histogram: &Histogram,
+        children: &[Aggregation],
+        mut buckets: BTreeMap<i64, Bucket>,
+    ) -> Result<Value, EsError> {
         let number = |value: f64| ((value - histogram.offset) / histogram.interval).floor() as i64;
         if histogram.min_doc_count == 0 {
             let bounds = histogram.extended_bounds.unwrap_or_default();
@@ -242,7 +265,9 @@ fn fill(
         at = next(at);
         steps += 1;
         if steps > BUCKETS_MAX {
-            let reason = format!("Trying to create too many buckets. Must be less than or equal to: [{BUCKETS_MAX}]; use a larger interval");
+            let reason = format!(
+                "Trying to create too many buckets. Must be less than or equal to: [{BUCKETS_MAX}]; use a larger interval"
+            );
             return Err(EsError::new(400, "too_many_buckets_exception", reason));
         }
     }
@@ -304,7 +329,10 @@ fn stats_of(kind: &MetricKind, stats: &Stats) -> Value {
     let single = |number: Value| {
         let mut shown = json!({ "value": number });
         if let (true, true, Some(ms), Some(map)) = (stats.is_date, some, number.as_f64(), shown.as_object_mut()) {
-            map.insert("value_as_string".to_owned(), format_date((ms * 1e6) as i64 / 1_000_000 * 1_000_000, None).into());
+            map.insert(
+                "value_as_string".to_owned(),
+                format_date((ms * 1e6) as i64 / 1_000_000 * 1_000_000, None).into(),
+            );
         }
         shown
     };
@@ -343,9 +371,12 @@ fn extend(map: &mut Map<String, Value>, stats: &Stats, avg: f64, sigma: f64) {
     put("std_deviation_population", value(population.sqrt()));
     put("std_deviation_sampling", value(sampling.sqrt()));
     let (by_population, by_sampling) = (population.sqrt() * sigma, sampling.sqrt() * sigma);
-    put("std_deviation_bounds", json!({
-        "upper": value(avg + by_population), "lower": value(avg - by_population),
-        "upper_population": value(avg + by_population), "lower_population": value(avg - by_population),
-        "upper_sampling": value(avg + by_sampling), "lower_sampling": value(avg - by_sampling),
-    }));
+    put(
+        "std_deviation_bounds",
+        json!({
+            "upper": value(avg + by_population), "lower": value(avg - by_population),
+            "upper_population": value(avg + by_population), "lower_population": value(avg - by_population),
+            "upper_sampling": value(avg + by_sampling), "lower_sampling": value(avg - by_sampling),
+        }),
+    );
 }

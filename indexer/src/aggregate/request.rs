@@ -162,7 +162,9 @@ impl Aggregation {
         let mut all = Vec::new();
         while let Some((name, body)) = members.take_one() {
             if name.contains(['[', ']', '>']) || name.is_empty() {
-                return Err(EsError::parsing(format!("Invalid aggregation name [{name}]: [, ] and > can't be part of it")));
+                return Err(EsError::parsing(format!(
+                    "Invalid aggregation name [{name}]: [, ] and > can't be part of it"
+                )));
             }
             all.push(Self::read(name, body, depth)?);
         }
@@ -260,7 +262,14 @@ fn least_count(members: &mut Members, default: u64) -> Result<u64, EsError> {
 
 fn terms(members: &mut Members) -> Result<Terms, EsError> {
     // How shards share the work, and how values are looked up.
-    members.ignore(&["shard_size", "shard_min_doc_count", "show_term_doc_count_error", "execution_hint", "collect_mode", "value_type"]);
+    members.ignore(&[
+        "shard_size",
+        "shard_min_doc_count",
+        "show_term_doc_count_error",
+        "execution_hint",
+        "collect_mode",
+        "value_type",
+    ]);
     let size = members.whole("size")?.unwrap_or(10);
     let size = usize::try_from(size).ok().filter(|size| *size > 0);
     let size = size.ok_or_else(|| EsError::argument("[size] must be greater than 0"))?;
@@ -290,7 +299,9 @@ fn choice(value: Option<Value>, key: &str) -> Result<Option<Choice>, EsError> {
             let refused = |_| EsError::argument(format!("[{key}] is not a regular expression: [{pattern}]"));
             regex.map(|regex| Some(Choice::Pattern(regex))).map_err(refused)
         }
-        Some(other) => Err(EsError::parsing(format!("[{key}] needs a pattern or an array of values, not {}", kind(&other)))),
+        Some(other) => {
+            Err(EsError::parsing(format!("[{key}] needs a pattern or an array of values, not {}", kind(&other))))
+        }
     }
 }
 
@@ -307,7 +318,12 @@ fn orders(value: Option<Value>) -> Result<Option<Vec<(OrderBy, bool)>>, EsError>
             let descending = match direction.as_str().map(str::to_ascii_lowercase).as_deref() {
                 Some("asc") => false,
                 Some("desc") => true,
-                _ => return Err(EsError::parsing(format!("[order] by [{by}] needs asc or desc, not {}", kind(&direction)))),
+                _ => {
+                    return Err(EsError::parsing(format!(
+                        "[order] by [{by}] needs asc or desc, not {}",
+                        kind(&direction)
+                    )));
+                }
             };
             let by = match by.as_str() {
                 "_count" => OrderBy::Count,
@@ -329,20 +345,27 @@ fn date_histogram(members: &mut Members) -> Result<DateHistogram, EsError> {
     let legacy = members.string("interval")?;
     let interval = match (fixed, calendar, legacy) {
         (Some(fixed), None, None) => Interval::Fixed(fixed_interval(&fixed)?),
-        (None, Some(calendar), None) => calendar_interval(&calendar)
-            .ok_or_else(|| EsError::argument(format!("The supplied interval [{calendar}] could not be parsed as a calendar interval.")))?,
+        (None, Some(calendar), None) => calendar_interval(&calendar).ok_or_else(|| {
+            EsError::argument(format!("The supplied interval [{calendar}] could not be parsed as a calendar interval."))
+        })?,
         (None, None, Some(either)) => match calendar_interval(&either) {
             Some(calendar) => calendar,
             None => Interval::Fixed(fixed_interval(&either)?),
         },
         (None, None, None) => {
-            return Err(EsError::argument("Invalid interval specified, must be non-null and non-empty: write [fixed_interval] or [calendar_interval]"));
+            return Err(EsError::argument(
+                "Invalid interval specified, must be non-null and non-empty: write [fixed_interval] or [calendar_interval]",
+            ));
         }
-        _ => return Err(EsError::argument("Cannot use [fixed_interval] with [calendar_interval] configuration option.")),
+        _ => {
+            return Err(EsError::argument("Cannot use [fixed_interval] with [calendar_interval] configuration option."));
+        }
     };
     let zone = match members.string("time_zone")? {
         None => TimeZone::UTC,
-        Some(name) => datemath::zone_from(&name).ok_or_else(|| EsError::argument(format!("[{name}] is not a time zone")))?,
+        Some(name) => {
+            datemath::zone_from(&name).ok_or_else(|| EsError::argument(format!("[{name}] is not a time zone")))?
+        }
     };
     let offset_ms = match members.string("offset")? {
         None => 0,
@@ -371,7 +394,11 @@ fn date_histogram(members: &mut Members) -> Result<DateHistogram, EsError> {
 
 /// `30s`, `12h`, `500ms` in milliseconds.
 fn fixed_interval(text: &str) -> Result<i64, EsError> {
-    let refused = || EsError::argument(format!("failed to parse setting [fixed_interval] with value [{text}] as a time value: write 30s, 5m, 12h or 1d"));
+    let refused = || {
+        EsError::argument(format!(
+            "failed to parse setting [fixed_interval] with value [{text}] as a time value: write 30s, 5m, 12h or 1d"
+        ))
+    };
     let split = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(refused)?;
     let (number, unit) = text.split_at(split);
     let number: i64 = number.parse().map_err(|_| refused())?;
@@ -401,7 +428,11 @@ fn calendar_interval(text: &str) -> Option<Interval> {
     }))
 }
 
-fn date_bounds(members: &mut Members, key: &str, zone: &TimeZone) -> Result<Option<(Option<i64>, Option<i64>)>, EsError> {
+fn date_bounds(
+    members: &mut Members,
+    key: &str,
+    zone: &TimeZone,
+) -> Result<Option<(Option<i64>, Option<i64>)>, EsError> {
     let Some(value) = members.take(key) else { return Ok(None) };
     let mut bounds = Members::new(value, format!("[{key}]"))?;
     let mut read = |side: &str| match bounds.take(side) {
@@ -409,7 +440,9 @@ fn date_bounds(members: &mut Members, key: &str, zone: &TimeZone) -> Result<Opti
         Some(Value::Number(number)) => Ok(number.as_i64().or_else(|| number.as_f64().map(|float| float as i64))),
         Some(Value::String(text)) => {
             let instant = datemath::parse_rounded(&text, jiff::Timestamp::now(), zone, false);
-            instant.map(|instant| Some(instant.as_millisecond())).map_err(|error| EsError::new(400, "parse_exception", error.to_string()))
+            instant
+                .map(|instant| Some(instant.as_millisecond()))
+                .map_err(|error| EsError::new(400, "parse_exception", error.to_string()))
         }
         Some(other) => Err(EsError::parsing(format!("[{key}] needs a date in [{side}], not {}", kind(&other)))),
     };
@@ -447,7 +480,9 @@ fn histogram(members: &mut Members) -> Result<Histogram, EsError> {
 fn ranges(members: &mut Members, is_date: bool) -> Result<Ranges, EsError> {
     let zone = match members.string("time_zone")? {
         None => TimeZone::UTC,
-        Some(name) => datemath::zone_from(&name).ok_or_else(|| EsError::argument(format!("[{name}] is not a time zone")))?,
+        Some(name) => {
+            datemath::zone_from(&name).ok_or_else(|| EsError::argument(format!("[{name}] is not a time zone")))?
+        }
     };
     let items = match members.required("ranges")? {
         Value::Array(items) => items,
@@ -462,7 +497,9 @@ fn ranges(members: &mut Members, is_date: bool) -> Result<Ranges, EsError> {
             }
             let Some(text) = range.string(side)? else { return Ok(None) };
             let instant = datemath::parse_rounded(&text, jiff::Timestamp::now(), &zone, false);
-            instant.map(|instant| Some(instant.as_millisecond() as f64)).map_err(|error| EsError::new(400, "parse_exception", error.to_string()))
+            instant
+                .map(|instant| Some(instant.as_millisecond() as f64))
+                .map_err(|error| EsError::new(400, "parse_exception", error.to_string()))
         };
         let (from, to) = (bound("from")?, bound("to")?);
         ranges.push(NumberRange { key: range.string("key")?, from, to });
@@ -471,7 +508,13 @@ fn ranges(members: &mut Members, is_date: bool) -> Result<Ranges, EsError> {
     if ranges.is_empty() || ranges.len() > 1024 {
         return Err(EsError::argument(format!("{} needs between 1 and 1024 [ranges]", members.what())));
     }
-    Ok(Ranges { field: field(members)?, ranges, keyed: members.boolean("keyed")?.unwrap_or(false), is_date, format: format(members)? })
+    Ok(Ranges {
+        field: field(members)?,
+        ranges,
+        keyed: members.boolean("keyed")?.unwrap_or(false),
+        is_date,
+        format: format(members)?,
+    })
 }
 
 fn filters(members: &mut Members) -> Result<Filters, EsError> {
@@ -519,9 +562,12 @@ fn metric(name: &str, members: &mut Members) -> Result<Metric, EsError> {
             let percents = match members.take("percents") {
                 None => vec![1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0],
                 Some(Value::Array(items)) => {
-                    let number = |item: &Value| item.as_f64().or_else(|| item.as_str().and_then(|text| text.parse().ok()));
+                    let number =
+                        |item: &Value| item.as_f64().or_else(|| item.as_str().and_then(|text| text.parse().ok()));
                     let found: Option<Vec<f64>> = items.iter().map(number).collect();
-                    let found = found.filter(|found| found.iter().all(|percent| (0.0..=100.0).contains(percent)) && found.len() <= 1000);
+                    let found = found.filter(|found| {
+                        found.iter().all(|percent| (0.0..=100.0).contains(percent)) && found.len() <= 1000
+                    });
                     found.ok_or_else(|| EsError::argument("[percents] must be numbers from 0 to 100"))?
                 }
                 Some(other) => return Err(members.wrong("percents", "an array", &other)),

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use tantivy::DocId;
 use tantivy::query::EnableScoring;
 
-use super::partial::Bucket;
 use super::buckets::Buckets;
+use super::partial::Bucket;
 use super::request::{Histogram, Ranges};
 use super::{Collect, Partial, Place, Siblings};
 use crate::query::clause::Clause;
@@ -148,7 +148,8 @@ impl Collect for RangesCollector<'_> {
                 let mut within = false;
                 each_value(column, *doc, |bits| {
                     let value = kind.as_f64(bits);
-                    within = within || range.from.is_none_or(|from| value >= from) && range.to.is_none_or(|to| value < to);
+                    within =
+                        within || range.from.is_none_or(|from| value >= from) && range.to.is_none_or(|to| value < to);
                 });
                 if within {
                     self.buckets.add(*doc, *owner, slot as u64)?;
@@ -205,7 +206,8 @@ impl Collect for HistogramCollector<'_> {
     fn finish(self: Box<Self>, owners: usize) -> Result<Vec<Partial>, EsError> {
         let rows = self.buckets.finish(owners)?;
         let number = |key: u64| (key as i64).wrapping_add(NUMBER_BASE);
-        let numbers = |row: Vec<_>| row.into_iter().map(|(key, bucket)| (number(key), bucket)).collect::<BTreeMap<_, _>>();
+        let numbers =
+            |row: Vec<_>| row.into_iter().map(|(key, bucket)| (number(key), bucket)).collect::<BTreeMap<_, _>>();
         Ok(rows.into_iter().map(|row| Partial::Numbers(numbers(row))).collect())
     }
 }

@@ -131,7 +131,9 @@ impl Collect for TermsCollector<'_> {
                         std::collections::hash_map::Entry::Vacant(new) => {
                             new.insert(bucket);
                         }
-                        std::collections::hash_map::Entry::Occupied(mut same) => same.get_mut().merge(bucket, allowance)?,
+                        std::collections::hash_map::Entry::Occupied(mut same) => {
+                            same.get_mut().merge(bucket, allowance)?
+                        }
                     }
                 } else {
                     allowance.give_back_buckets(1);

@@ -28,7 +28,13 @@ pub(super) struct Rounding {
 impl Rounding {
     pub(super) fn new(request: &DateHistogram) -> Self {
         let is_utc = request.zone == TimeZone::UTC;
-        Self { interval: request.interval, zone: request.zone.clone(), offset_ms: request.offset_ms, is_utc, last: None }
+        Self {
+            interval: request.interval,
+            zone: request.zone.clone(),
+            offset_ms: request.offset_ms,
+            is_utc,
+            last: None,
+        }
     }
 
     /// The start of the bucket.
@@ -127,7 +133,14 @@ impl<'a> TimesCollector<'a> {
                 Some(rounding.start(instant.as_millisecond()))
             }
         };
-        Ok(Self { request, values, rounding, missing, buckets: Buckets::new(children, place.allowance), starts: Vec::new() })
+        Ok(Self {
+            request,
+            values,
+            rounding,
+            missing,
+            buckets: Buckets::new(children, place.allowance),
+            starts: Vec::new(),
+        })
     }
 }
 
@@ -188,9 +201,30 @@ mod tests {
         const HOUR: i64 = 3_600_000;
         for (interval, zone, offset, at, start, next) in [
             (Interval::Fixed(HOUR), "UTC", 0, "2026-01-02T03:04:05Z", "2026-01-02T03:00:00Z", "2026-01-02T04:00:00Z"),
-            (Interval::Fixed(24 * HOUR), "+02:00", 0, "2026-01-02T03:04:05Z", "2026-01-01T22:00:00Z", "2026-01-02T22:00:00Z"),
-            (Interval::Fixed(HOUR), "UTC", 60_000, "2026-01-02T03:00:05Z", "2026-01-02T02:01:00Z", "2026-01-02T03:01:00Z"),
-            (Interval::Calendar('d'), "Europe/Berlin", 0, "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
+            (
+                Interval::Fixed(24 * HOUR),
+                "+02:00",
+                0,
+                "2026-01-02T03:04:05Z",
+                "2026-01-01T22:00:00Z",
+                "2026-01-02T22:00:00Z",
+            ),
+            (
+                Interval::Fixed(HOUR),
+                "UTC",
+                60_000,
+                "2026-01-02T03:00:05Z",
+                "2026-01-02T02:01:00Z",
+                "2026-01-02T03:01:00Z",
+            ),
+            (
+                Interval::Calendar('d'),
+                "Europe/Berlin",
+                0,
+                "2026-03-29T12:00:00Z",
+                "2026-03-28T23:00:00Z",
+                "2026-03-29T22:00:00Z",
+            ),
             (Interval::Calendar('M'), "UTC", 0, "2026-02-10T00:00:00Z", "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"),
             (Interval::Calendar('w'), "UTC", 0, "2026-11-22T00:00:00Z", "2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"),
             (Interval::Calendar('Q'), "UTC", 0, "2026-11-22T00:00:00Z", "2026-10-01T00:00:00Z", "2027-01-01T00:00:00Z"),

@@ -45,7 +45,8 @@ impl Room {
             let chunk = chunk.map_err(|error| EsError::parsing(format!("the request body can't be read: {error}")))?;
             let length = bytes.len() + chunk.len();
             if length > bytes_max {
-                let reason = format!("entity content is too large: more than {bytes_max} bytes; send it in smaller pieces");
+                let reason =
+                    format!("entity content is too large: more than {bytes_max} bytes; send it in smaller pieces");
                 return Err(EsError::new(413, "content_too_long_exception", reason));
             }
             if length > taken {
@@ -81,7 +82,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, EsError> {
 }
 
 fn overloaded() -> EsError {
-    EsError::new(429, "es_rejected_execution_exception", "too many bytes are on their way already; try again in a second")
+    EsError::new(
+        429,
+        "es_rejected_execution_exception",
+        "too many bytes are on their way already; try again in a second",
+    )
 }
 
 #[cfg(test)]

@@ -40,9 +40,19 @@ async fn serve(api: Api, index: Option<String>, query: Option<&str>, body: Body)
     let refresh = wants_refresh(&mut params)?;
     let pipeline = params.take("pipeline").filter(|name| name != "_none");
     if let Some(name) = pipeline {
-        return Err(EsError::argument(format!("pipeline with id [{name}] does not exist: pipelines run before the index")));
+        return Err(EsError::argument(format!(
+            "pipeline with id [{name}] does not exist: pipelines run before the index"
+        )));
     }
-    params.ignore(&["timeout", "require_alias", "require_data_stream", "op_type", "list_executed_pipelines", "_source", "type"]);
+    params.ignore(&[
+        "timeout",
+        "require_alias",
+        "require_data_stream",
+        "op_type",
+        "list_executed_pipelines",
+        "_source",
+        "type",
+    ]);
     params.end("/_bulk")?;
     api.writer.check()?;
     let payload = api.bodies.read(body, BULK_BYTES_MAX).await?;
@@ -146,7 +156,8 @@ impl Outcome {
         match self.error {
             None => Ok(answer::json_with(axum::http::StatusCode::CREATED, &self)),
             Some(error) => {
-                let status = axum::http::StatusCode::from_u16(self.status).unwrap_or(axum::http::StatusCode::BAD_REQUEST);
+                let status =
+                    axum::http::StatusCode::from_u16(self.status).unwrap_or(axum::http::StatusCode::BAD_REQUEST);
                 let mut outer = error.clone();
                 if let Some(map) = outer.as_object_mut() {
                     map.insert("root_cause".to_owned(), json!([error]));

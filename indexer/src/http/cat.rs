@@ -20,8 +20,15 @@ struct Table {
 
 /// Other names of columns.
 const ALIASES: [(&str, &str); 9] = [
-    ("h", "health"), ("s", "status"), ("i", "index"), ("idx", "index"), ("p", "pri"), ("r", "rep"), ("dc", "docs.count"),
-    ("docsCount", "docs.count"), ("ss", "store.size"),
+    ("h", "health"),
+    ("s", "status"),
+    ("i", "index"),
+    ("idx", "index"),
+    ("p", "pri"),
+    ("r", "rep"),
+    ("dc", "docs.count"),
+    ("docsCount", "docs.count"),
+    ("ss", "store.size"),
 ];
 
 pub(super) async fn indices(State(api): State<Api>, index: Option<Path<String>>, query: RawQuery) -> Answer {
@@ -33,15 +40,27 @@ pub(super) async fn indices(State(api): State<Api>, index: Option<Path<String>>,
     let summaries = api.store.indices().into_iter().filter(|summary| view.mappings.contains_key(&summary.name));
     let rows = summaries.map(|summary| row(&summary, unit.as_deref())).collect();
     let columns = vec![
-        "health", "status", "index", "uuid", "pri", "rep", "docs.count", "docs.deleted", "store.size", "pri.store.size",
-        "dataset.size", "creation.date", "creation.date.string",
+        "health",
+        "status",
+        "index",
+        "uuid",
+        "pri",
+        "rep",
+        "docs.count",
+        "docs.deleted",
+        "store.size",
+        "pri.store.size",
+        "dataset.size",
+        "creation.date",
+        "creation.date.string",
     ];
     show(&mut params, Table { columns, shown: 11, rows })
 }
 
 fn row(summary: &IndexSummary, unit: Option<&str>) -> Vec<String> {
     let size = size(summary.bytes, unit);
-    let created = Timestamp::from_millisecond(summary.created_ms).map_or_else(|_| String::new(), |instant| format!("{instant:.3}"));
+    let created = Timestamp::from_millisecond(summary.created_ms)
+        .map_or_else(|_| String::new(), |instant| format!("{instant:.3}"));
     vec![
         "green".to_owned(),
         "open".to_owned(),
@@ -81,7 +100,22 @@ pub(super) async fn health(State(api): State<Api>, query: RawQuery) -> Answer {
     params.ignore(&["ts"]);
     let now = Timestamp::now();
     let shards = api.store.indices().len().to_string();
-    let columns = vec!["epoch", "timestamp", "cluster", "status", "node.total", "node.data", "shards", "pri", "relo", "init", "unassign", "pending_tasks", "max_task_wait_time", "active_shards_percent"];
+    let columns = vec![
+        "epoch",
+        "timestamp",
+        "cluster",
+        "status",
+        "node.total",
+        "node.data",
+        "shards",
+        "pri",
+        "relo",
+        "init",
+        "unassign",
+        "pending_tasks",
+        "max_task_wait_time",
+        "active_shards_percent",
+    ];
     let zero = || "0".to_owned();
     let row = vec![
         now.as_second().to_string(),
@@ -106,7 +140,13 @@ pub(super) async fn count(State(api): State<Api>, index: Option<Path<String>>, q
     let mut params = Params::new(query.0.as_deref());
     let chosen = index.map_or_else(|| "_all".to_owned(), |Path(index)| index);
     let view = api.store.view(&chosen, Some(1..=0))?;
-    let docs: u64 = api.store.indices().iter().filter(|summary| view.mappings.contains_key(&summary.name)).map(|summary| summary.docs).sum();
+    let docs: u64 = api
+        .store
+        .indices()
+        .iter()
+        .filter(|summary| view.mappings.contains_key(&summary.name))
+        .map(|summary| summary.docs)
+        .sum();
     let now = Timestamp::now();
     let row = vec![now.as_second().to_string(), now.strftime("%H:%M:%S").to_string(), docs.to_string()];
     show(&mut params, Table { columns: vec!["epoch", "timestamp", "count"], shown: 3, rows: vec![row] })
@@ -128,7 +168,8 @@ fn show(params: &mut Params, mut table: Table) -> Answer {
             Some((name, direction)) => (name, direction == "desc"),
             None => (by.as_str(), false),
         };
-        let at = place(&table.columns, name).ok_or_else(|| EsError::argument(format!("Unable to sort by unknown sort key `{name}`")))?;
+        let at = place(&table.columns, name)
+            .ok_or_else(|| EsError::argument(format!("Unable to sort by unknown sort key `{name}`")))?;
         table.rows.sort_by(|a, b| {
             let cell = |row: &Vec<String>| row.get(at).cloned().unwrap_or_default();
             let numbers = (cell(a).parse::<f64>(), cell(b).parse::<f64>());
@@ -146,10 +187,13 @@ fn show(params: &mut Params, mut table: Table) -> Answer {
     let name = |at: &usize| table.columns.get(*at).copied().unwrap_or_default();
     let cell = |row: &[String], at: &usize| row.get(*at).cloned().unwrap_or_default();
     if as_json {
-        let object = |row: &Vec<String>| chosen.iter().map(|at| (name(at).to_owned(), cell(row, at).into())).collect::<Map<_, Value>>();
+        let object = |row: &Vec<String>| {
+            chosen.iter().map(|at| (name(at).to_owned(), cell(row, at).into())).collect::<Map<_, Value>>()
+        };
         return Ok(answer::json(&table.rows.iter().map(object).collect::<Vec<_>>()));
     }
-    let mut lines: Vec<Vec<String>> = table.rows.iter().map(|row| chosen.iter().map(|at| cell(row, at)).collect()).collect();
+    let mut lines: Vec<Vec<String>> =
+        table.rows.iter().map(|row| chosen.iter().map(|at| cell(row, at)).collect()).collect();
     if headings {
         lines.insert(0, chosen.iter().map(|at| name(at).to_owned()).collect());
     }

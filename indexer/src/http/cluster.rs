@@ -33,8 +33,15 @@ pub(super) async fn info() -> Answer {
 pub(super) async fn health(State(api): State<Api>, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     // There is one node and it is there, so whatever is waited for has come.
-    params.ignore(&["level", "timeout", "wait_for_status", "wait_for_nodes", "wait_for_no_relocating_shards",
-        "wait_for_no_initializing_shards", "wait_for_events"]);
+    params.ignore(&[
+        "level",
+        "timeout",
+        "wait_for_status",
+        "wait_for_nodes",
+        "wait_for_no_relocating_shards",
+        "wait_for_no_initializing_shards",
+        "wait_for_events",
+    ]);
     params.end("/_cluster/health")?;
     let shards = api.store.indices().len();
     Ok(answer::json(&json!({
@@ -72,7 +79,9 @@ pub(super) async fn nodes(State(api): State<Api>) -> Answer {
 
 pub(super) async fn license() -> Answer {
     // What Logstash asks for before it sends: that there is a licence and that it is active.
-    Ok(answer::json(&json!({ "license": { "status": "active", "uid": "logmill", "type": "basic", "issued_to": "logmill", "issuer": "logmill" } })))
+    Ok(answer::json(
+        &json!({ "license": { "status": "active", "uid": "logmill", "type": "basic", "issued_to": "logmill", "issuer": "logmill" } }),
+    ))
 }
 
 /// How far searches are behind the bus: not of Elasticsearch's API.

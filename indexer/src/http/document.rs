@@ -25,11 +25,21 @@ pub(super) async fn add(State(api): State<Api>, Path(index): Path<String>, query
     write(&api, index, None, Op::Index, query.0.as_deref(), body).await
 }
 
-pub(super) async fn put(State(api): State<Api>, Path((index, id)): Path<(String, String)>, query: RawQuery, body: Body) -> Answer {
+pub(super) async fn put(
+    State(api): State<Api>,
+    Path((index, id)): Path<(String, String)>,
+    query: RawQuery,
+    body: Body,
+) -> Answer {
     write(&api, index, Some(id), Op::Index, query.0.as_deref(), body).await
 }
 
-pub(super) async fn create(State(api): State<Api>, Path((index, id)): Path<(String, String)>, query: RawQuery, body: Body) -> Answer {
+pub(super) async fn create(
+    State(api): State<Api>,
+    Path((index, id)): Path<(String, String)>,
+    query: RawQuery,
+    body: Body,
+) -> Answer {
     write(&api, index, Some(id), Op::Create, query.0.as_deref(), body).await
 }
 
@@ -59,7 +69,11 @@ pub(super) async fn get(State(api): State<Api>, Path((index, id)): Path<(String,
     }
 }
 
-pub(super) async fn source(State(api): State<Api>, Path((index, id)): Path<(String, String)>, query: RawQuery) -> Answer {
+pub(super) async fn source(
+    State(api): State<Api>,
+    Path((index, id)): Path<(String, String)>,
+    query: RawQuery,
+) -> Answer {
     let found = fetch(&api, index.clone(), vec![id.clone()], source_filter(query.0.as_deref(), "/_source")?).await?;
     match found.first().and_then(|document| document.get("_source")) {
         Some(source) => Ok(answer::json(source)),
@@ -139,7 +153,9 @@ pub(super) async fn mget(State(api): State<Api>, Path(index): Path<String>, quer
     let mut docs = Vec::with_capacity(wanted.len());
     for (index, id) in wanted {
         let found = match fetch(&api, index.clone(), vec![id.clone()], filter.clone()).await {
-            Ok(found) => found.into_iter().next().unwrap_or_else(|| json!({ "_index": index, "_id": id, "found": false })),
+            Ok(found) => {
+                found.into_iter().next().unwrap_or_else(|| json!({ "_index": index, "_id": id, "found": false }))
+            }
             Err(error) => json!({ "_index": index, "_id": id, "error": error.to_json().get("error") }),
         };
         docs.push(found);

@@ -37,7 +37,9 @@ impl From<ChangeError> for EsError {
     fn from(error: ChangeError) -> Self {
         let reason = error.to_string();
         match error {
-            ChangeError::Exists(name) => Self { index: Some(name), ..Self::new(400, "resource_already_exists_exception", reason) },
+            ChangeError::Exists(name) => {
+                Self { index: Some(name), ..Self::new(400, "resource_already_exists_exception", reason) }
+            }
             ChangeError::Missing(missing) => Self::no_index(&missing.0),
             ChangeError::Name(_) => Self::new(400, "invalid_index_name_exception", reason),
             _ => Self::internal(reason),
@@ -56,7 +58,8 @@ pub(super) async fn create(State(api): State<Api>, Path(index): Path<String>, qu
         members.ignore(&["settings"]);
         for key in ["mappings", "aliases"] {
             if members.take(key).is_some_and(|value| value.as_object().is_none_or(|map| !map.is_empty())) {
-                let reason = format!("[{key}] of an index can't be chosen: types come from the first value of each field");
+                let reason =
+                    format!("[{key}] of an index can't be chosen: types come from the first value of each field");
                 return Err(EsError::argument(reason));
             }
         }
@@ -77,7 +80,9 @@ pub(super) async fn delete(State(api): State<Api>, Path(index): Path<String>, qu
     let view = chosen(&api, &index, &mut params)?;
     params.end("/{index}")?;
     if index.contains(['*', '?']) || index == "_all" {
-        return Err(EsError::argument("Wildcard expressions or all indices are not allowed: name the indexes to delete"));
+        return Err(EsError::argument(
+            "Wildcard expressions or all indices are not allowed: name the indexes to delete",
+        ));
     }
     for name in view.mappings.keys() {
         api.store.delete_index(name).await?;
@@ -133,7 +138,8 @@ pub(super) async fn aliases(State(api): State<Api>, Path(index): Path<String>, q
     let mut params = Params::new(query.0.as_deref());
     let view = chosen(&api, &index, &mut params)?;
     params.end("/_alias")?;
-    let shown: Map<String, Value> = view.mappings.keys().map(|name| (name.to_string(), json!({ "aliases": {} }))).collect();
+    let shown: Map<String, Value> =
+        view.mappings.keys().map(|name| (name.to_string(), json!({ "aliases": {} }))).collect();
     Ok(answer::json(&Value::Object(shown)))
 }
 
@@ -141,7 +147,8 @@ pub(super) async fn resolve(State(api): State<Api>, Path(index): Path<String>, q
     let mut params = Params::new(query.0.as_deref());
     let view = chosen(&api, &index, &mut params)?;
     params.end("/_resolve/index")?;
-    let indices: Vec<Value> = view.mappings.keys().map(|name| json!({ "name": name.as_ref(), "attributes": ["open"] })).collect();
+    let indices: Vec<Value> =
+        view.mappings.keys().map(|name| json!({ "name": name.as_ref(), "attributes": ["open"] })).collect();
     Ok(answer::json(&json!({ "indices": indices, "aliases": [], "data_streams": [] })))
 }
 
@@ -192,7 +199,12 @@ pub(super) async fn field_caps_all(state: State<Api>, query: RawQuery, body: Bod
     field_caps(state, Path("_all".to_owned()), query, body).await
 }
 
-pub(super) async fn field_caps(State(api): State<Api>, Path(index): Path<String>, query: RawQuery, body: Body) -> Answer {
+pub(super) async fn field_caps(
+    State(api): State<Api>,
+    Path(index): Path<String>,
+    query: RawQuery,
+    body: Body,
+) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let mut wanted = params.list("fields").unwrap_or_default();
     let include_unmapped = params.flag("include_unmapped")?.unwrap_or(false);
@@ -208,7 +220,11 @@ pub(super) async fn field_caps(State(api): State<Api>, Path(index): Path<String>
         members.end()?;
     }
     if wanted.is_empty() {
-        return Err(EsError::new(400, "action_request_validation_exception", "Validation Failed: 1: no fields specified;"));
+        return Err(EsError::new(
+            400,
+            "action_request_validation_exception",
+            "Validation Failed: 1: no fields specified;",
+        ));
     }
     let patterns: Vec<Wildcard> = wanted.iter().map(|name| Wildcard::new(name)).collect();
     let indices: Vec<&str> = view.mappings.keys().map(AsRef::as_ref).collect();
@@ -229,20 +245,23 @@ fn capabilities(view: &View, patterns: &[Wildcard], include_unmapped: bool) -> M
         let several = types.len() > 1 || include_unmapped && with.len() < view.mappings.len();
         let mut shown = Map::new();
         for (kind, indices) in &types {
-            let mut one = json!({ "type": kind, "metadata_field": false, "searchable": true, "aggregatable": *kind != "text" });
+            let mut one =
+                json!({ "type": kind, "metadata_field": false, "searchable": true, "aggregatable": *kind != "text" });
             if let (true, Some(map)) = (several, one.as_object_mut()) {
                 map.insert("indices".to_owned(), json!(indices));
             }
             shown.insert((*kind).to_owned(), one);
         }
         if include_unmapped && with.len() < view.mappings.len() {
-            let without: Vec<&str> = view.mappings.keys().map(AsRef::as_ref).filter(|index| !with.contains(index)).collect();
+            let without: Vec<&str> =
+                view.mappings.keys().map(AsRef::as_ref).filter(|index| !with.contains(index)).collect();
             let unmapped = json!({ "type": "unmapped", "metadata_field": false, "searchable": false, "aggregatable": false, "indices": without });
             shown.insert("unmapped".to_owned(), unmapped);
         }
         fields.insert(name.to_owned(), Value::Object(shown));
     }
-    for (name, kind, aggregatable) in [("_id", "_id", false), ("_index", "_index", true), ("_source", "_source", false)] {
+    for (name, kind, aggregatable) in [("_id", "_id", false), ("_index", "_index", true), ("_source", "_source", false)]
+    {
         if is_wanted(name) && !view.mappings.is_empty() {
             let one = json!({ "type": kind, "metadata_field": true, "searchable": name != "_source", "aggregatable": aggregatable });
             fields.insert(name.to_owned(), json!({ kind: one }));
@@ -258,7 +277,11 @@ pub(super) async fn refresh(State(api): State<Api>, query: RawQuery) -> Answer {
     params.end("/_refresh")?;
     let written = api.writer.written();
     if !written.is_empty() && !api.store.wait_visible(&written, REFRESH_WAIT).await {
-        return Err(EsError::new(503, "timeout_exception", "the index is far behind the bus; what was written is not searchable yet"));
+        return Err(EsError::new(
+            503,
+            "timeout_exception",
+            "the index is far behind the bus; what was written is not searchable yet",
+        ));
     }
     Ok(answer::json(&json!({ "_shards": Shards::of(1) })))
 }

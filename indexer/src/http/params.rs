@@ -6,10 +6,30 @@ use crate::query::error::EsError;
 
 /// Parameters that every endpoint takes, and those that only tell clusters and clients how to go about it.
 const HARMLESS: [&str; 24] = [
-    "pretty", "human", "error_trace", "filter_path", "format", "preference", "routing", "request_cache", "search_type",
-    "allow_no_indices", "expand_wildcards", "ignore_throttled", "ccs_minimize_roundtrips", "pre_filter_shard_size",
-    "max_concurrent_shard_requests", "max_concurrent_searches", "batched_reduce_size", "allow_partial_search_results",
-    "local", "master_timeout", "cluster_manager_timeout", "wait_for_active_shards", "include_type_name", "typed_mappings",
+    "pretty",
+    "human",
+    "error_trace",
+    "filter_path",
+    "format",
+    "preference",
+    "routing",
+    "request_cache",
+    "search_type",
+    "allow_no_indices",
+    "expand_wildcards",
+    "ignore_throttled",
+    "ccs_minimize_roundtrips",
+    "pre_filter_shard_size",
+    "max_concurrent_shard_requests",
+    "max_concurrent_searches",
+    "batched_reduce_size",
+    "allow_partial_search_results",
+    "local",
+    "master_timeout",
+    "cluster_manager_timeout",
+    "wait_for_active_shards",
+    "include_type_name",
+    "typed_mappings",
 ];
 
 /// The parameters that are still to be taken.
@@ -36,12 +56,15 @@ impl Params {
             None => Ok(None),
             Some("" | "true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(other) => Err(EsError::argument(format!("Failed to parse value [{other}] for [{key}]: only true and false are allowed"))),
+            Some(other) => Err(EsError::argument(format!(
+                "Failed to parse value [{other}] for [{key}]: only true and false are allowed"
+            ))),
         }
     }
 
     pub(super) fn list(&mut self, key: &str) -> Option<Vec<String>> {
-        self.take(key).map(|text| text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
+        self.take(key)
+            .map(|text| text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
     }
 
     pub(super) fn ignore(&mut self, keys: &[&str]) {
@@ -69,7 +92,9 @@ fn decoded(text: &str) -> String {
             b'+' => bytes.push(b' '),
             b'%' => {
                 let mut ahead = rest.clone();
-                let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+                let digit = |byte: Option<u8>| {
+                    byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
+                };
                 match (digit(ahead.next()), digit(ahead.next())) {
                     (Some(high), Some(low)) => {
                         bytes.push(high << 4 | low);

@@ -25,7 +25,10 @@ const REFUSED: [(&str, &str); 22] = [
     ("/_pit", "points in time are not supported: page with [search_after] and a [_doc] sort"),
     ("/{index}/_pit", "points in time are not supported: page with [search_after] and a [_doc] sort"),
     ("/_async_search", "asynchronous searches are not supported: use [_search]; closing the connection cancels it"),
-    ("/{index}/_async_search", "asynchronous searches are not supported: use [_search]; closing the connection cancels it"),
+    (
+        "/{index}/_async_search",
+        "asynchronous searches are not supported: use [_search]; closing the connection cancels it",
+    ),
     ("/{index}/_delete_by_query", "documents can't be deleted one by one: delete whole indexes, or set a retention"),
     ("/{index}/_update_by_query", "documents can't be changed: logs are appended"),
     ("/{index}/_update/{id}", "documents can't be changed: logs are appended"),

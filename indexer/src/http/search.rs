@@ -6,6 +6,8 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use jiff::Timestamp;
 use logmill_indexer_api::lucene::Operator;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
@@ -13,13 +15,13 @@ use super::body::{self, SEARCH_BYTES_MAX};
 use super::params::Params;
 use super::{Api, Shared};
 use crate::query::clause::Clause;
+use crate::query::compile;
 use crate::query::error::EsError;
 use crate::query::execute::{self, Shards};
 use crate::query::limits::{Allowance, CancelOnDrop};
 use crate::query::request::{self, SearchRequest, SourceFilter};
 use crate::query::sort::SortField;
 use crate::query::strict::Members;
-use crate::query::compile;
 use crate::store::View;
 
 /// Searches of one `_msearch`; Elasticsearch runs as many as it is sent, one after the other here.
@@ -38,7 +40,12 @@ pub(super) async fn search_all(state: State<Api>, query: RawQuery, body: Body) -
     search(state, Path("_all".to_owned()), query, body).await
 }
 
-pub(super) async fn search(State(api): State<Api>, Path(index): Path<String>, RawQuery(query): RawQuery, body: Body) -> Answer {
+pub(super) async fn search(
+    State(api): State<Api>,
+    Path(index): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Answer {
     let mut params = Params::new(query.as_deref());
     let body = api.bodies.read_json(body).await?;
     let mut request = SearchRequest::read(body)?;
@@ -70,7 +77,8 @@ fn amend(request: &mut SearchRequest, params: &mut Params) -> Result<(), EsError
         request.query = clause;
     }
     let number = |key: &str, params: &mut Params| -> Result<Option<usize>, EsError> {
-        let refused = |text: &str| EsError::argument(format!("Failed to parse int parameter [{key}] with value [{text}]"));
+        let refused =
+            |text: &str| EsError::argument(format!("Failed to parse int parameter [{key}] with value [{text}]"));
         params.take(key).map(|text| text.parse().map_err(|_| refused(&text))).transpose()
     };
     if let Some(size) = number("size", params)? {
@@ -91,7 +99,9 @@ fn amend(request: &mut SearchRequest, params: &mut Params) -> Result<(), EsError
     let includes = params.list("_source_includes");
     let excludes = params.list("_source_excludes");
     if includes.is_some() || excludes.is_some() {
-        request.source = SourceFilter::read(json!({ "includes": includes.unwrap_or_default(), "excludes": excludes.unwrap_or_default() }))?;
+        request.source = SourceFilter::read(
+            json!({ "includes": includes.unwrap_or_default(), "excludes": excludes.unwrap_or_default() }),
+        )?;
     }
     if let Some(track) = params.take("track_total_hits") {
         request.track_total = track != "false";
@@ -143,7 +153,7 @@ fn view(shared: &Shared, index: &str, ignore_unavailable: bool, query: &Clause) 
     }
 }
 
-async fn run(api: &Api, asked: Asked, request: SearchRequest) -> Result<Value, EsError> {
+async fn run(api: &Api, asked: Asked, request: SearchRequest) -> Result<Box<RawValue>, EsError> {
     let started = Instant::now();
     let shared = api.0.clone();
     let cancel = CancelOnDrop::default();
@@ -165,7 +175,7 @@ async fn run(api: &Api, asked: Asked, request: SearchRequest) -> Result<Value, E
     drop(cancel);
     api.board.counter("searches").add(1);
     tracing::debug!(took = ?started.elapsed(), "searched");
-    serde_json::from_str(found.get()).map_err(EsError::internal)
+    Ok(found)
 }
 
 fn reshape(found: &mut Value, asked: &Asked, request: &SearchRequest) {
@@ -186,7 +196,12 @@ pub(super) async fn count_all(state: State<Api>, query: RawQuery, body: Body) ->
     count(state, Path("_all".to_owned()), query, body).await
 }
 
-pub(super) async fn count(State(api): State<Api>, Path(index): Path<String>, RawQuery(query): RawQuery, body: Body) -> Answer {
+pub(super) async fn count(
+    State(api): State<Api>,
+    Path(index): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Answer {
     let mut params = Params::new(query.as_deref());
     let from_address = query_of(&mut params)?;
     let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
@@ -221,7 +236,12 @@ pub(super) async fn validate_all(state: State<Api>, query: RawQuery, body: Body)
     validate(state, Path("_all".to_owned()), query, body).await
 }
 
-pub(super) async fn validate(State(api): State<Api>, Path(index): Path<String>, RawQuery(query): RawQuery, body: Body) -> Answer {
+pub(super) async fn validate(
+    State(api): State<Api>,
+    Path(index): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Answer {
     let mut params = Params::new(query.as_deref());
     let explain = params.flag("explain")?.unwrap_or(false);
     let body = api.bodies.read_json(body).await?;
@@ -246,7 +266,12 @@ pub(super) async fn msearch_all(state: State<Api>, query: RawQuery, body: Body) 
     msearch(state, Path("_all".to_owned()), query, body).await
 }
 
-pub(super) async fn msearch(State(api): State<Api>, Path(index): Path<String>, RawQuery(query): RawQuery, body: Body) -> Answer {
+pub(super) async fn msearch(
+    State(api): State<Api>,
+    Path(index): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Answer {
     let started = Instant::now();
     let mut params = Params::new(query.as_deref());
     let total_as_int = params.flag("rest_total_hits_as_int")?.unwrap_or(false);
@@ -260,7 +285,9 @@ pub(super) async fn msearch(State(api): State<Api>, Path(index): Path<String>, R
         _ => lines.as_slice(),
     };
     if lines.len() % 2 != 0 {
-        return Err(EsError::argument("The msearch request must be pairs of lines, a header and a body, terminated by a newline [\\n]"));
+        return Err(EsError::argument(
+            "The msearch request must be pairs of lines, a header and a body, terminated by a newline [\\n]",
+        ));
     }
     if lines.len() / 2 > MSEARCH_MAX {
         return Err(EsError::argument(format!("the msearch request has more than {MSEARCH_MAX} searches")));
@@ -275,16 +302,23 @@ pub(super) async fn msearch(State(api): State<Api>, Path(index): Path<String>, R
             Err(error) => Err(error),
         };
         responses.push(match found {
-            Ok(mut found) => {
-                if let Some(map) = found.as_object_mut() {
-                    map.insert("status".to_owned(), 200.into());
-                }
-                found
-            }
-            Err(error) => error.to_json(),
+            Ok(found) => with_status(&found)?,
+            Err(error) => serde_json::value::to_raw_value(&error.to_json()).map_err(EsError::internal)?,
         });
     }
-    Ok(answer::json(&json!({ "took": millis(started), "responses": responses })))
+    Ok(answer::json(&Responses { took: millis(started), responses }))
+}
+
+#[derive(Serialize)]
+struct Responses {
+    took: u64,
+    responses: Vec<Box<RawValue>>,
+}
+
+/// An answer with its status in it; as text, for answers are large.
+fn with_status(found: &RawValue) -> Result<Box<RawValue>, EsError> {
+    let members = found.get().strip_prefix('{').unwrap_or("}");
+    RawValue::from_string(format!("{{\"status\":200,{members}")).map_err(EsError::internal)
 }
 
 fn header_of(line: &[u8], index: &str, total_as_int: bool, typed_keys: bool) -> Result<Asked, EsError> {
@@ -294,7 +328,17 @@ fn header_of(line: &[u8], index: &str, total_as_int: bool, typed_keys: bool) -> 
         return Ok(asked);
     }
     let mut members = Members::new(value, "the header of a search")?;
-    members.ignore(&["preference", "routing", "search_type", "request_cache", "allow_no_indices", "expand_wildcards", "ccs_minimize_roundtrips", "allow_partial_search_results", "max_concurrent_shard_requests"]);
+    members.ignore(&[
+        "preference",
+        "routing",
+        "search_type",
+        "request_cache",
+        "allow_no_indices",
+        "expand_wildcards",
+        "ccs_minimize_roundtrips",
+        "allow_partial_search_results",
+        "max_concurrent_shard_requests",
+    ]);
     let names = members.strings("index")?.or(members.strings("indices")?);
     if let Some(names) = names.filter(|names| !names.is_empty()) {
         asked.index = names.join(",");
@@ -309,5 +353,7 @@ pub(super) fn millis(started: Instant) -> u64 {
 
 /// Runs a search that the API makes of its own: documents by their ids.
 pub(super) async fn find(api: &Api, index: String, request: SearchRequest) -> Result<Value, EsError> {
-    run(api, Asked { index, ignore_unavailable: false, total_as_int: false, typed_keys: false }, request).await
+    let found =
+        run(api, Asked { index, ignore_unavailable: false, total_as_int: false, typed_keys: false }, request).await?;
+    serde_json::from_str(found.get()).map_err(EsError::internal)
 }

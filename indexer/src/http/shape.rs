@@ -24,7 +24,10 @@ pub(super) async fn shape(request: Request, next: Next) -> Response {
     if pretty || !paths.is_empty() {
         response = reshape(response, pretty, &paths).await;
     }
-    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let headers = response.headers_mut();
     headers.insert(PRODUCT, HeaderValue::from_static("Elasticsearch"));
     if let (true, Some(media_type)) = (is_json, media_type) {

@@ -59,7 +59,11 @@ async fn clients_find_what_they_look_for() {
         ("logs-a-default/_mapping", "/logs-a-default/mappings/properties/log/properties/level/type", json!("keyword")),
         ("_cat/indices?format=json", "/0/docs.count", json!("20")),
         ("_cluster/health", "/timed_out", json!(false)),
-        ("logs-a-default/_search?q=n:%3E17&size=1&filter_path=hits.total.value", "", json!({"hits": {"total": {"value": 2}}})),
+        (
+            "logs-a-default/_search?q=n:%3E17&size=1&filter_path=hits.total.value",
+            "",
+            json!({"hits": {"total": {"value": 2}}}),
+        ),
         ("logs-a-default/_doc/0-3", "/_source/n", json!(3)),
         ("logs-a-default/_count?q=line", "/count", json!(20)),
         ("_logmill/freshness", "/behind", json!(null)),

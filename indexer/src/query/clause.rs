@@ -15,9 +15,15 @@ pub(crate) enum Clause {
         minimum_should_match: usize,
     },
     /// One condition on one field.
-    On { field: String, test: Condition },
+    On {
+        field: String,
+        test: Condition,
+    },
     /// One condition on any of several fields; names may be patterns, and no name at all means every field.
-    OnAny { fields: Vec<String>, test: Condition },
+    OnAny {
+        fields: Vec<String>,
+        test: Condition,
+    },
     Ids(Vec<String>),
 }
 
@@ -25,18 +31,40 @@ pub(crate) enum Clause {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Condition {
     /// Words on text fields, the whole value elsewhere.
-    Match { text: String, all: bool },
-    Phrase { text: String, slop: u32, prefix: bool },
-    Term { value: Value, case_insensitive: bool },
+    Match {
+        text: String,
+        all: bool,
+    },
+    Phrase {
+        text: String,
+        slop: u32,
+        prefix: bool,
+    },
+    Term {
+        value: Value,
+        case_insensitive: bool,
+    },
     Terms(Vec<Value>),
     Range(Bounds),
     Exists,
-    Prefix { text: String, case_insensitive: bool },
-    Wildcard { pattern: String, case_insensitive: bool },
+    Prefix {
+        text: String,
+        case_insensitive: bool,
+    },
+    Wildcard {
+        pattern: String,
+        case_insensitive: bool,
+    },
     /// A wildcard that means words on text fields, as KQL and Lucene's syntax have it.
     WordPattern(String),
-    Regexp { pattern: String, case_insensitive: bool },
-    Fuzzy { text: String, distance: u8 },
+    Regexp {
+        pattern: String,
+        case_insensitive: bool,
+    },
+    Fuzzy {
+        text: String,
+        distance: u8,
+    },
 }
 
 /// Bounds as they were written.

@@ -141,8 +141,21 @@ pub(crate) fn format_date(nanos: i64, format: Option<&str>) -> String {
 /// Whether [`format_date`] knows the format.
 pub(crate) fn knows_format(format: &str) -> bool {
     let known = [
-        "epoch_millis", "epoch_second", "yyyy-MM-dd", "strict_date", "date", "yyyy-MM-dd HH:mm:ss", "yyyy-MM-dd'T'HH:mm:ss",
-        "HH:mm", "HH:mm:ss", "yyyy-MM", "yyyy", "date_time", "iso8601", "yyyy-MM-dd'T'HH:mm:ss.SSSZ", "use_field_mapping",
+        "epoch_millis",
+        "epoch_second",
+        "yyyy-MM-dd",
+        "strict_date",
+        "date",
+        "yyyy-MM-dd HH:mm:ss",
+        "yyyy-MM-dd'T'HH:mm:ss",
+        "HH:mm",
+        "HH:mm:ss",
+        "yyyy-MM",
+        "yyyy",
+        "date_time",
+        "iso8601",
+        "yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+        "use_field_mapping",
     ];
     known.contains(&format) || format.starts_with("strict_date_") || format.starts_with("date_optional_time")
 }

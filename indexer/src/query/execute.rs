@@ -180,7 +180,12 @@ impl<'r> Run<'r> {
             compile::compile(&self.request.query, Target { index, mapping, now: self.now })?;
         }
         let empty = Arc::new(Mapping::default());
-        for (place, part) in view.parts.iter().enumerate() {
+        let mut parts: Vec<(usize, &Arc<Part>)> = view.parts.iter().enumerate().collect();
+        if self.sort.first().is_some_and(|first| first.field == TIMESTAMP && !first.descending) {
+            // What may hold the first hits comes first, so that later parts need not be sorted through.
+            parts.sort_by_key(|(_, part)| *part.time_ns.start());
+        }
+        for (place, part) in parts {
             if let Some(stopped) = allowance.stopped() {
                 self.stopped = Some(stopped);
                 return Ok(());
@@ -299,10 +304,13 @@ impl<'r> Run<'r> {
                 // A page's hits of one part lie close together: a few blocks are enough.
                 std::collections::hash_map::Entry::Vacant(new) => new.insert(part.reader.get_store_reader(8)?),
             };
-            let source = if request.source.hidden && !needs_event { Vec::new() } else { fetch::source(store, found.doc)? };
+            let source =
+                if request.source.hidden && !needs_event { Vec::new() } else { fetch::source(store, found.doc)? };
             bytes += source.len();
             if bytes > SOURCES_BYTES_MAX {
-                let reason = format!("the events of this page have more than {SOURCES_BYTES_MAX} bytes; ask for fewer, or for less of them with [_source]");
+                let reason = format!(
+                    "the events of this page have more than {SOURCES_BYTES_MAX} bytes; ask for fewer, or for less of them with [_source]"
+                );
                 return Err(EsError::new(429, "circuit_breaking_exception", reason));
             }
             let (mut fields, mut highlight) = (None, None);
@@ -315,8 +323,11 @@ impl<'r> Run<'r> {
                 highlight = highlighter.as_ref().and_then(|highlighter| highlighter.marked(&event));
             }
             let seq = if request.seq_no { part.reader.fast_fields().u64("seq")?.first(found.doc) } else { None };
-            let sort = request.sort.iter().zip(&found.order).map(|(field, value)| value.to_json(field.format.as_deref()));
-            let scored = request.sort.is_empty() || request.track_scores || request.sort.iter().any(|sort| sort.field == "_score");
+            let sort =
+                request.sort.iter().zip(&found.order).map(|(field, value)| value.to_json(field.format.as_deref()));
+            let scored = request.sort.is_empty()
+                || request.track_scores
+                || request.sort.iter().any(|sort| sort.field == "_score");
             hits.push(Hit {
                 index: part.index.to_string(),
                 id: fetch::id(part, found.doc)?,
@@ -384,7 +395,9 @@ impl Top<'_> {
             return;
         }
         let key = self.order.key(doc);
-        if self.worst.as_ref().is_some_and(|worst| key >= *worst) || self.after.as_ref().is_some_and(|after| key <= *after) {
+        if self.worst.as_ref().is_some_and(|worst| key >= *worst)
+            || self.after.as_ref().is_some_and(|after| key <= *after)
+        {
             return;
         }
         self.heap.push((key, doc));
@@ -403,5 +416,3 @@ impl Top<'_> {
         heap.into_iter().map(|(key, doc)| Ok(Found { order: order.values(&key)?, part, doc })).collect()
     }
 }
-
-

@@ -67,14 +67,21 @@ pub(crate) fn shown(source: &[u8], filter: &SourceFilter) -> Option<Box<RawValue
 }
 
 /// `included`: an object further out was named, and with it everything below.
-fn filtered(map: Map<String, Value>, at: &str, included: bool, filter: &SourceFilter, depth: usize) -> Map<String, Value> {
+fn filtered(
+    map: Map<String, Value>,
+    at: &str,
+    included: bool,
+    filter: &SourceFilter,
+    depth: usize,
+) -> Map<String, Value> {
     let mut kept = Map::new();
     for (key, value) in map {
         let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
         if filter.excludes.iter().any(|pattern| pattern.matches(&path)) {
             continue;
         }
-        let included = included || filter.includes.is_empty() || filter.includes.iter().any(|pattern| pattern.matches(&path));
+        let included =
+            included || filter.includes.is_empty() || filter.includes.iter().any(|pattern| pattern.matches(&path));
         match value {
             Value::Object(inner) if depth < text::DEPTH_MAX => {
                 let was_empty = inner.is_empty();
@@ -133,7 +140,9 @@ fn formatted(value: &Value, field_type: Option<&FieldType>, format: Option<&str>
         return value.clone();
     }
     let nanos = match value {
-        Value::String(text) => text.parse::<jiff::Timestamp>().ok().and_then(|instant| i64::try_from(instant.as_nanosecond()).ok()),
+        Value::String(text) => {
+            text.parse::<jiff::Timestamp>().ok().and_then(|instant| i64::try_from(instant.as_nanosecond()).ok())
+        }
         other => other.as_i64().and_then(|millis| millis.checked_mul(1_000_000)),
     };
     nanos.map_or_else(|| value.clone(), |nanos| columns::format_date(nanos, format).into())

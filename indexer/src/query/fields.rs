@@ -78,7 +78,11 @@ pub(crate) fn with_children<'m>(mapping: &'m Mapping, name: &str) -> Vec<&'m str
         return vec![known];
     }
     let below = format!("{name}.");
-    mapping.range(below.clone()..).map(|(field, _)| field.as_str()).take_while(|field| field.starts_with(&below)).collect()
+    mapping
+        .range(below.clone()..)
+        .map(|(field, _)| field.as_str())
+        .take_while(|field| field.starts_with(&below))
+        .collect()
 }
 
 /// The id of a document for which no client chose one: where it lay on the bus.
@@ -99,8 +103,12 @@ mod tests {
 
     #[test]
     fn fields_are_found_with_and_without_suffix() {
-        let mapping: Mapping =
-            [("a".to_owned(), FieldType::Keyword), ("m.text".to_owned(), FieldType::Text), ("n".to_owned(), FieldType::Long)].into();
+        let mapping: Mapping = [
+            ("a".to_owned(), FieldType::Keyword),
+            ("m.text".to_owned(), FieldType::Text),
+            ("n".to_owned(), FieldType::Long),
+        ]
+        .into();
         assert_eq!(place(&mapping, "a.keyword"), Place::Value("a".into(), FieldType::Keyword));
         assert_eq!(place(&mapping, "n.keyword"), Place::Nowhere);
         assert_eq!(place(&mapping, "message.keyword"), Place::Nowhere);

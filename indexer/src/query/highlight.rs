@@ -66,9 +66,22 @@ impl Highlight {
 fn style(members: &mut Members, base: &Style) -> Result<Style, EsError> {
     // How Elasticsearch finds fragments, which changes nothing about what is marked.
     members.ignore(&[
-        "type", "boundary_scanner", "boundary_scanner_locale", "boundary_chars", "boundary_max_scan", "encoder", "force_source",
-        "fragmenter", "order", "phrase_limit", "tags_schema", "no_match_size", "max_analyzed_offset", "matched_fields",
-        "fragment_offset", "highlight_query",
+        "type",
+        "boundary_scanner",
+        "boundary_scanner_locale",
+        "boundary_chars",
+        "boundary_max_scan",
+        "encoder",
+        "force_source",
+        "fragmenter",
+        "order",
+        "phrase_limit",
+        "tags_schema",
+        "no_match_size",
+        "max_analyzed_offset",
+        "matched_fields",
+        "fragment_offset",
+        "highlight_query",
     ]);
     let mut style = base.clone();
     let first = |tags: Option<Vec<String>>| tags.and_then(|tags| tags.into_iter().next());
@@ -98,7 +111,9 @@ impl<'h> Highlighter<'h> {
     pub(crate) fn marked(&self, event: &Value) -> Option<Map<String, Value>> {
         let mut found = Map::new();
         text::each_leaf(event, &mut |name, value| {
-            let Some((_, style)) = self.highlight.fields.iter().find(|(pattern, _)| pattern.matches(name)) else { return };
+            let Some((_, style)) = self.highlight.fields.iter().find(|(pattern, _)| pattern.matches(name)) else {
+                return;
+            };
             let Value::String(content) = value else { return };
             if content.len() > TEXT_BYTES_MAX {
                 return;
@@ -167,9 +182,13 @@ fn mark(condition: &Condition, content: &str, is_text: bool, spans: &mut Vec<Ran
         Condition::Term { value, .. } => text::lower(content) == text::lower(&plain_text(value)),
         Condition::Terms(values) => values.iter().any(|value| plain_text(value) == content),
         Condition::Prefix { text, .. } | Condition::Phrase { text, .. } => content.starts_with(text.as_str()),
-        Condition::Wildcard { pattern, .. } | Condition::WordPattern(pattern) => Wildcard::new(pattern).matches(content),
+        Condition::Wildcard { pattern, .. } | Condition::WordPattern(pattern) => {
+            Wildcard::new(pattern).matches(content)
+        }
         Condition::Fuzzy { text, distance } => text::within_edits(content, text, usize::from(*distance)),
-        Condition::Regexp { pattern, .. } => regex::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(content)),
+        Condition::Regexp { pattern, .. } => {
+            regex::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(content))
+        }
         Condition::Range(_) | Condition::Exists => false,
     };
     if matches && !content.is_empty() {
@@ -221,7 +240,9 @@ fn mark_words(condition: &Condition, words: &[Word], spans: &mut Vec<Range<usize
 fn mark_phrase(wanted: &[(usize, String)], slop: usize, prefix: bool, words: &[Word], spans: &mut Vec<Range<usize>>) {
     let Some((first_place, _)) = wanted.first() else { return };
     let fits = |at: usize, word: &str, last: bool| {
-        wanted.get(at).is_some_and(|(_, text)| if last && prefix { word.starts_with(text.as_str()) } else { word == text })
+        wanted
+            .get(at)
+            .is_some_and(|(_, text)| if last && prefix { word.starts_with(text.as_str()) } else { word == text })
     };
     for (start, first) in words.iter().enumerate() {
         if !fits(0, &first.lower, wanted.len() == 1) {
@@ -236,7 +257,8 @@ fn mark_phrase(wanted: &[(usize, String)], slop: usize, prefix: bool, words: &[W
             let expected = expected_base + distance;
             let next = words.iter().enumerate().skip(from).take_while(|(_, word)| word.place <= expected + spare);
             let last = at + 1 == wanted.len();
-            let Some((index, word)) = next.into_iter().find(|(_, word)| word.place >= expected && fits(at, &word.lower, last))
+            let Some((index, word)) =
+                next.into_iter().find(|(_, word)| word.place >= expected && fits(at, &word.lower, last))
             else {
                 break;
             };
@@ -317,10 +339,19 @@ mod tests {
         let event = json!({"message": "Connection reset: the reset by peer, connection", "log": {"level": "error"}});
         let all = json!({"fields": {"*": {}}, "pre_tags": ["<"], "post_tags": [">"], "number_of_fragments": 0});
         for (query, expected) in [
-            (json!({"match": {"message": "RESET"}}), json!({"message": ["Connection <reset>: the <reset> by peer, connection"]})),
-            (json!({"match_phrase": {"message": "reset by"}}), json!({"message": ["Connection reset: the <reset> <by> peer, connection"]})),
+            (
+                json!({"match": {"message": "RESET"}}),
+                json!({"message": ["Connection <reset>: the <reset> by peer, connection"]}),
+            ),
+            (
+                json!({"match_phrase": {"message": "reset by"}}),
+                json!({"message": ["Connection reset: the <reset> <by> peer, connection"]}),
+            ),
             (json!({"term": {"log.level": "error"}}), json!({"log.level": ["<error>"]})),
-            (json!({"query_string": {"query": "conn* AND NOT peer"}}), json!({"message": ["<Connection> reset: the reset by peer, <connection>"]})),
+            (
+                json!({"query_string": {"query": "conn* AND NOT peer"}}),
+                json!({"message": ["<Connection> reset: the reset by peer, <connection>"]}),
+            ),
             (json!({"bool": {"must_not": [{"match": {"message": "peer"}}]}}), Value::Null),
         ] {
             assert_eq!(marked(all.clone(), query.clone(), &event), expected, "{query}");
@@ -330,7 +361,11 @@ mod tests {
     #[test]
     fn long_texts_are_cut_to_fragments() {
         let event = json!({"message": format!("{} needle {}", "ä".repeat(300), "ü ".repeat(300))});
-        let shown = marked(json!({"fields": {"message": {"fragment_size": 40}}}), json!({"match": {"message": "needle"}}), &event);
+        let shown = marked(
+            json!({"fields": {"message": {"fragment_size": 40}}}),
+            json!({"match": {"message": "needle"}}),
+            &event,
+        );
         let fragment = shown["message"][0].as_str().unwrap();
         assert!(fragment.contains("<em>needle</em>") && fragment.len() < 70, "{fragment}");
     }

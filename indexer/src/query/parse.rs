@@ -21,15 +21,15 @@ impl Clause {
     }
 
     /// Reads the `q` of an address.
-    pub(crate) fn from_lucene(
-        text: &str,
-        default_fields: &[String],
-        operator: Operator,
-    ) -> Result<Self, EsError> {
+    pub(crate) fn from_lucene(text: &str, default_fields: &[String], operator: Operator) -> Result<Self, EsError> {
         let ast = lucene::parse_with(text, operator).map_err(|error| {
             let hint = error.hint.map(|hint| format!(": {hint}")).unwrap_or_default();
             let at = error.span.start;
-            EsError::new(400, "query_shard_exception", format!("Failed to parse query [{text}]: {} at byte {at}{hint}", error.message))
+            EsError::new(
+                400,
+                "query_shard_exception",
+                format!("Failed to parse query [{text}]: {} at byte {at}{hint}", error.message),
+            )
         })?;
         Ok(Self::from_ast(&ast, default_fields, operator == Operator::And))
     }
@@ -44,7 +44,9 @@ fn read(query: Value, depth: usize) -> Result<Clause, EsError> {
         return Err(EsError::argument("query malformed, empty clause found"));
     };
     if outer.len() > 0 {
-        let reason = format!("[{name}] malformed query, expected [END_OBJECT]: a query has one name, combine several with [bool]");
+        let reason = format!(
+            "[{name}] malformed query, expected [END_OBJECT]: a query has one name, combine several with [bool]"
+        );
         return Err(EsError::parsing(reason));
     }
     let what = format!("[{name}] query");
@@ -62,15 +64,25 @@ fn read(query: Value, depth: usize) -> Result<Clause, EsError> {
             let inner = read(members.required("filter")?, depth + 1)?;
             members.end().map(|()| inner)
         }
-        "boosting" => Err(EsError::parsing("[boosting] query is not supported: results are not ordered by score; use [bool]")),
+        "boosting" => {
+            Err(EsError::parsing("[boosting] query is not supported: results are not ordered by score; use [bool]"))
+        }
         "dis_max" => {
             let mut members = Members::new(body, what)?;
             members.ignore(&["boost", "tie_breaker", "_name"]);
             let inner = clauses(members.required("queries")?, depth)?;
             members.end().map(|()| Clause::any(inner))
         }
-        "match" | "match_phrase" | "match_phrase_prefix" | "match_bool_prefix" | "term" | "range" | "prefix" | "wildcard"
-        | "regexp" | "fuzzy" => on_field(&name, body),
+        "match"
+        | "match_phrase"
+        | "match_phrase_prefix"
+        | "match_bool_prefix"
+        | "term"
+        | "range"
+        | "prefix"
+        | "wildcard"
+        | "regexp"
+        | "fuzzy" => on_field(&name, body),
         "terms" => terms(Members::new(body, what)?),
         "exists" => {
             let mut members = Members::new(body, what)?;
@@ -88,7 +100,9 @@ fn read(query: Value, depth: usize) -> Result<Clause, EsError> {
         "multi_match" => multi_match(Members::new(body, what)?),
         "query_string" => query_string(Members::new(body, what)?),
         "simple_query_string" => simple_query_string(Members::new(body, what)?),
-        "nested" => Err(EsError::parsing("[nested] query is not supported: arrays of objects are stored flattened, query their fields by dotted name")),
+        "nested" => Err(EsError::parsing(
+            "[nested] query is not supported: arrays of objects are stored flattened, query their fields by dotted name",
+        )),
         other => Err(EsError::parsing(format!("unknown query [{other}]"))),
     }
 }
@@ -131,7 +145,9 @@ fn bool_query(mut members: Members, depth: usize) -> Result<Clause, EsError> {
 
 /// `2`, `"2"`, `"-1"`, `"75%"`, `"-25%"` of the optional clauses.
 fn minimum_of(written: &Value, clauses: usize) -> Result<usize, EsError> {
-    let refused = || EsError::parsing(format!("[minimum_should_match] can't be {}: write a number or a percentage", kind(written)));
+    let refused = || {
+        EsError::parsing(format!("[minimum_should_match] can't be {}: write a number or a percentage", kind(written)))
+    };
     let text = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
     let all = i64::try_from(clauses).unwrap_or(i64::MAX);
     let number = match text.trim().strip_suffix('%') {
@@ -165,11 +181,26 @@ fn on_field(name: &str, body: Value) -> Result<Clause, EsError> {
         Value::Object(_) => Members::new(inner, what)?,
         plain => Members::new(serde_json::json!({ value_key: plain }), what)?,
     };
-    members.ignore(&["boost", "_name", "lenient", "analyzer", "zero_terms_query", "auto_generate_synonyms_phrase_query",
-        "fuzzy_transpositions", "max_expansions", "prefix_length", "rewrite", "fuzzy_rewrite", "flags", "max_determinized_states",
-        "cutoff_frequency"]);
+    members.ignore(&[
+        "boost",
+        "_name",
+        "lenient",
+        "analyzer",
+        "zero_terms_query",
+        "auto_generate_synonyms_phrase_query",
+        "fuzzy_transpositions",
+        "max_expansions",
+        "prefix_length",
+        "rewrite",
+        "fuzzy_rewrite",
+        "flags",
+        "max_determinized_states",
+        "cutoff_frequency",
+    ]);
     let value = match members.take(value_key).or_else(|| members.take(name)) {
-        Some(value @ (Value::Object(_) | Value::Array(_))) => return Err(members.wrong(value_key, "a plain value", &value)),
+        Some(value @ (Value::Object(_) | Value::Array(_))) => {
+            return Err(members.wrong(value_key, "a plain value", &value));
+        }
         Some(value) => value,
         None => return Err(EsError::parsing(format!("{} needs [{value_key}]", members.what()))),
     };
@@ -235,7 +266,8 @@ fn distance(value: &Value, text: &str) -> Result<u8, EsError> {
 
 fn range(mut members: Members) -> Result<Bounds, EsError> {
     members.ignore(&["boost", "_name", "relation"]);
-    let mut bounds = Bounds { time_zone: members.string("time_zone")?, format: members.string("format")?, ..Bounds::default() };
+    let mut bounds =
+        Bounds { time_zone: members.string("time_zone")?, format: members.string("format")?, ..Bounds::default() };
     let include_lower = members.boolean("include_lower")?.unwrap_or(true);
     let include_upper = members.boolean("include_upper")?.unwrap_or(true);
     for (key, lower, inclusive) in [
@@ -266,14 +298,19 @@ fn terms(mut members: Members) -> Result<Clause, EsError> {
                 return Err(EsError::argument(format!("[terms] query has more than {TERMS_MAX} values")));
             }
             if let Some(odd) = values.iter().find(|value| value.is_object() || value.is_array()) {
-                return Err(EsError::parsing(format!("[terms] query on [{field}] needs plain values, not {}", kind(odd))));
+                return Err(EsError::parsing(format!(
+                    "[terms] query on [{field}] needs plain values, not {}",
+                    kind(odd)
+                )));
             }
             Ok(Clause::On { field, test: Condition::Terms(values) })
         }
-        Some((field, Value::Object(_))) => {
-            Err(EsError::parsing(format!("[terms] query on [{field}]: looking terms up in another index is not supported")))
+        Some((field, Value::Object(_))) => Err(EsError::parsing(format!(
+            "[terms] query on [{field}]: looking terms up in another index is not supported"
+        ))),
+        Some((field, Value::Array(_))) => {
+            Err(EsError::parsing(format!("[terms] query doesn't support other members beside [{field}]")))
         }
-        Some((field, Value::Array(_))) => Err(EsError::parsing(format!("[terms] query doesn't support other members beside [{field}]"))),
         Some((field, _)) => Err(EsError::parsing(format!("[terms] query on [{field}] needs an array of values"))),
         None => Err(EsError::parsing("[terms] query needs a field")),
     }
@@ -286,8 +323,19 @@ fn field_names(names: Option<Vec<String>>) -> Vec<String> {
 }
 
 fn multi_match(mut members: Members) -> Result<Clause, EsError> {
-    members.ignore(&["boost", "_name", "lenient", "analyzer", "tie_breaker", "minimum_should_match", "max_expansions", "prefix_length",
-        "zero_terms_query", "auto_generate_synonyms_phrase_query", "fuzzy_transpositions"]);
+    members.ignore(&[
+        "boost",
+        "_name",
+        "lenient",
+        "analyzer",
+        "tie_breaker",
+        "minimum_should_match",
+        "max_expansions",
+        "prefix_length",
+        "zero_terms_query",
+        "auto_generate_synonyms_phrase_query",
+        "fuzzy_transpositions",
+    ]);
     let query = members.required("query")?;
     let text = plain_text(&query);
     let fields = field_names(members.strings("fields")?);
@@ -308,9 +356,24 @@ fn multi_match(mut members: Members) -> Result<Clause, EsError> {
 }
 
 const STRING_OPTIONS: [&str; 18] = [
-    "boost", "_name", "lenient", "analyze_wildcard", "allow_leading_wildcard", "analyzer", "quote_analyzer", "rewrite",
-    "auto_generate_synonyms_phrase_query", "enable_position_increments", "fuzzy_max_expansions", "fuzzy_prefix_length",
-    "fuzzy_transpositions", "fuzziness", "max_determinized_states", "minimum_should_match", "tie_breaker", "type",
+    "boost",
+    "_name",
+    "lenient",
+    "analyze_wildcard",
+    "allow_leading_wildcard",
+    "analyzer",
+    "quote_analyzer",
+    "rewrite",
+    "auto_generate_synonyms_phrase_query",
+    "enable_position_increments",
+    "fuzzy_max_expansions",
+    "fuzzy_prefix_length",
+    "fuzzy_transpositions",
+    "fuzziness",
+    "max_determinized_states",
+    "minimum_should_match",
+    "tie_breaker",
+    "type",
 ];
 
 fn query_string(mut members: Members) -> Result<Clause, EsError> {
@@ -320,7 +383,9 @@ fn query_string(mut members: Members) -> Result<Clause, EsError> {
     let operator = operator(&mut members)?;
     let fields = string_fields(&mut members)?;
     if let Some(zone) = members.string("time_zone")? {
-        return Err(EsError::parsing(format!("[query_string] query does not support [time_zone] ({zone}): write dates with their offset")));
+        return Err(EsError::parsing(format!(
+            "[query_string] query does not support [time_zone] ({zone}): write dates with their offset"
+        )));
     }
     members.end()?;
     Clause::from_lucene(&text, &fields, operator)
@@ -383,7 +448,9 @@ mod tests {
 
     #[test]
     fn the_least_number_of_optional_clauses() {
-        for (written, clauses, number) in [(json!(2), 3, 2), (json!("-1"), 3, 2), (json!("75%"), 4, 3), (json!("-25%"), 4, 3)] {
+        for (written, clauses, number) in
+            [(json!(2), 3, 2), (json!("-1"), 3, 2), (json!("75%"), 4, 3), (json!("-25%"), 4, 3)]
+        {
             assert_eq!(minimum_of(&written, clauses), Ok(number), "{written}");
         }
     }

@@ -82,7 +82,15 @@ impl SearchRequest {
         }
         let mut members = Members::new(body, "the search")?;
         // Elasticsearch's hints that change nothing here: results are exact and the store is one shard.
-        members.ignore(&["stats", "profile", "explain", "indices_boost", "rest_total_hits_as_int", "terminate_after", "ext"]);
+        members.ignore(&[
+            "stats",
+            "profile",
+            "explain",
+            "indices_boost",
+            "rest_total_hits_as_int",
+            "terminate_after",
+            "ext",
+        ]);
         if let Some(query) = members.take("query") {
             request.query = Clause::from_dsl(query)?;
         }
@@ -105,7 +113,9 @@ impl SearchRequest {
             if stored.iter().any(|name| name == "_none_") {
                 request.source.hidden = true;
             } else if stored.iter().any(|name| name != "_source" && name != "*") {
-                return Err(EsError::argument("[stored_fields] other than [_source] and [_none_] are not supported; use [fields]"));
+                return Err(EsError::argument(
+                    "[stored_fields] other than [_source] and [_none_] are not supported; use [fields]",
+                ));
             }
         }
         request.highlight = members.take("highlight").map(Highlight::read).transpose()?;

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tantivy::columnar::{Column, MonotonicallyMappableToU64, StrColumn, TermOrdHit};
 use tantivy::DocId;
+use tantivy::columnar::{Column, MonotonicallyMappableToU64, StrColumn, TermOrdHit};
 
 use super::columns::{self, NumberKind, Values};
 use super::error::EsError;
@@ -108,7 +108,9 @@ impl SortField {
         }
         let mode = members.string("mode")?;
         if mode.as_deref().is_some_and(|mode| mode != if sort.descending { "max" } else { "min" }) {
-            return Err(EsError::argument("[sort] takes the least value for asc and the greatest for desc; no other [mode] is supported"));
+            return Err(EsError::argument(
+                "[sort] takes the least value for asc and the greatest for desc; no other [mode] is supported",
+            ));
         }
         sort.format = members.string("format")?;
         match members.take("missing") {
@@ -442,4 +444,3 @@ pub(crate) fn read_after(
     }
     values.iter().zip(fields).map(|(value, field)| SortValue::read(value, field, is_date(&field.field), now)).collect()
 }
-

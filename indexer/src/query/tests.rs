@@ -89,7 +89,10 @@ fn every_query_finds_what_it_should() {
         (json!({"range": {"@timestamp": {"lte": "2026-01-01"}}}), vec![0, 1]),
         (json!({"range": {"@timestamp": {"gt": "2026-01-01", "lt": "2026-01-03"}}}), vec![2]),
         (json!({"range": {"@timestamp": {"gt": 1767398400000i64, "format": "epoch_millis"}}}), vec![4]),
-        (json!({"range": {"@timestamp": {"gte": "2026-01-01T02:00:00", "lt": "2026-01-01T03:00:00", "time_zone": "+01:00"}}}), vec![1]),
+        (
+            json!({"range": {"@timestamp": {"gte": "2026-01-01T02:00:00", "lt": "2026-01-01T03:00:00", "time_zone": "+01:00"}}}),
+            vec![1],
+        ),
         (json!({"range": {"@timestamp": {"gte": "now-1d"}}}), vec![]),
         (json!({"exists": {"field": "user"}}), vec![3, 4]),
         (json!({"exists": {"field": "message"}}), vec![0, 1, 2, 3]),
@@ -106,11 +109,17 @@ fn every_query_finds_what_it_should() {
         (json!({"query_string": {"query": "info"}}), vec![0, 3]),
         (json!({"query_string": {"query": "message:User-1*"}}), vec![3]),
         (json!({"query_string": {"query": "status:[404 TO *] OR took:<1", "analyze_wildcard": true}}), vec![0, 1, 4]),
-        (json!({"query_string": {"query": "reset peer", "default_field": "message", "default_operator": "AND"}}), vec![1]),
+        (
+            json!({"query_string": {"query": "reset peer", "default_field": "message", "default_operator": "AND"}}),
+            vec![1],
+        ),
         (json!({"simple_query_string": {"query": "\"connection refused\" | zür*", "fields": ["message"]}}), vec![2, 3]),
         (json!({"bool": {"must_not": {"exists": {"field": "status"}}}}), vec![2, 3]),
         (json!({"bool": {"should": [{"term": {"status": 200}}, {"term": {"status": 404}}]}}), vec![0, 4]),
-        (json!({"bool": {"should": [{"term": {"ok": true}}, {"term": {"status": 200}}, {"term": {"n": 1}}], "minimum_should_match": 2}}), vec![0]),
+        (
+            json!({"bool": {"should": [{"term": {"ok": true}}, {"term": {"status": 200}}, {"term": {"n": 1}}], "minimum_should_match": 2}}),
+            vec![0],
+        ),
         (json!({"bool": {"filter": [{"term": {"log.level": "info"}}], "should": [{"term": {"n": 4}}]}}), vec![0, 3]),
         (json!({"constant_score": {"filter": {"term": {"n": 2}}}}), vec![2]),
     ] {
@@ -174,10 +183,13 @@ fn hits_come_in_the_order_asked_for_and_page_by_page() {
 #[test]
 fn hits_show_what_was_asked_for() {
     let store = store();
-    let found = search(&store, json!({
-        "query": {"match": {"message": "zürich"}}, "_source": ["user.*"], "fields": ["log.level", {"field": "@timestamp", "format": "epoch_millis"}],
-        "docvalue_fields": ["status"], "highlight": {"fields": {"*": {}}}, "version": true, "seq_no_primary_term": true, "sort": ["_doc"],
-    }));
+    let found = search(
+        &store,
+        json!({
+            "query": {"match": {"message": "zürich"}}, "_source": ["user.*"], "fields": ["log.level", {"field": "@timestamp", "format": "epoch_millis"}],
+            "docvalue_fields": ["status"], "highlight": {"fields": {"*": {}}}, "version": true, "seq_no_primary_term": true, "sort": ["_doc"],
+        }),
+    );
     let expected = json!({
         "_index": "logs-a", "_id": "0-3", "_version": 1, "_seq_no": 3, "_primary_term": 1, "_score": null,
         "_source": {"user": {"name": "Ann Lee"}},

@@ -107,21 +107,34 @@ pub(super) fn parse<'b>(bytes: &'b [u8], default_index: Option<&'b str>) -> Resu
         } else {
             match lines.next() {
                 Some((_, document)) => document,
-                None => return Err(EsError::argument(format!("The bulk request ends after the action in line [{}]: its document is missing", number + 1))),
+                None => {
+                    return Err(EsError::argument(format!(
+                        "The bulk request ends after the action in line [{}]: its document is missing",
+                        number + 1
+                    )));
+                }
             }
         };
         let index = match (target.index, default_index) {
             (Some(index), _) => Cow::Owned(index),
             (None, Some(index)) => Cow::Borrowed(index),
             (None, None) => {
-                return Err(EsError::new(400, "action_request_validation_exception", format!("Validation Failed: 1: index is missing in line [{}];", number + 1)));
+                return Err(EsError::new(
+                    400,
+                    "action_request_validation_exception",
+                    format!("Validation Failed: 1: index is missing in line [{}];", number + 1),
+                ));
             }
         };
         let pipeline = target.pipeline.filter(|name| name != "_none");
         items.push(item(op, index, target.id, document, pipeline.as_deref()));
     }
     if items.is_empty() {
-        return Err(EsError::new(400, "action_request_validation_exception", "Validation Failed: 1: no requests added;"));
+        return Err(EsError::new(
+            400,
+            "action_request_validation_exception",
+            "Validation Failed: 1: no requests added;",
+        ));
     }
     Ok(items)
 }
@@ -152,7 +165,9 @@ pub(in crate::http) fn item<'b>(
 
 fn refusal(index: &str, id: Option<&str>, document: &[u8], pipeline: Option<&str>) -> Option<EsError> {
     if !names::is_valid(index) {
-        let reason = format!("Invalid index name [{index}]: lower case, no spaces or any of \\ / * ? \" < > | , # : and none of - _ + . first");
+        let reason = format!(
+            "Invalid index name [{index}]: lower case, no spaces or any of \\ / * ? \" < > | , # : and none of - _ + . first"
+        );
         return Some(EsError::new(400, "invalid_index_name_exception", reason));
     }
     if let Some(id) = id {
@@ -165,13 +180,16 @@ fn refusal(index: &str, id: Option<&str>, document: &[u8], pipeline: Option<&str
         }
     }
     if let Some(name) = pipeline {
-        return Some(EsError::argument(format!("pipeline with id [{name}] does not exist: pipelines run before the index")));
+        return Some(EsError::argument(format!(
+            "pipeline with id [{name}] does not exist: pipelines run before the index"
+        )));
     }
     if document.len() > DOCUMENT_BYTES_MAX {
         let reason = format!("the document has {} bytes; at most {DOCUMENT_BYTES_MAX} are taken", document.len());
         return Some(EsError::new(413, "content_too_long_exception", reason));
     }
-    not_an_object(document).map(|reason| EsError::new(400, "document_parsing_exception", format!("failed to parse: {reason}")))
+    not_an_object(document)
+        .map(|reason| EsError::new(400, "document_parsing_exception", format!("failed to parse: {reason}")))
 }
 
 /// Why the bytes are no JSON object that can be stored.
@@ -213,12 +231,17 @@ mod tests {
 
     #[test]
     fn actions_and_documents() {
-        let items = read("{\"create\":{}}\n{\"a\":1}\n{\"index\":{\"_index\":\"logs-b\",\"_id\":7}}\n{\"b\":2}\n\n").unwrap();
-        let shown: Vec<_> = items.iter().map(|item| (item.op.name(), item.index.as_ref(), item.id.as_deref(), item.document)).collect();
-        assert_eq!(shown, [
-            ("create", "logs-a", None, b"{\"a\":1}".as_slice()),
-            ("index", "logs-b", Some("7"), b"{\"b\":2}".as_slice()),
-        ]);
+        let items =
+            read("{\"create\":{}}\n{\"a\":1}\n{\"index\":{\"_index\":\"logs-b\",\"_id\":7}}\n{\"b\":2}\n\n").unwrap();
+        let shown: Vec<_> =
+            items.iter().map(|item| (item.op.name(), item.index.as_ref(), item.id.as_deref(), item.document)).collect();
+        assert_eq!(
+            shown,
+            [
+                ("create", "logs-a", None, b"{\"a\":1}".as_slice()),
+                ("index", "logs-b", Some("7"), b"{\"b\":2}".as_slice()),
+            ]
+        );
         assert!(items.iter().all(|item| item.refused.is_none()));
     }
 
@@ -232,9 +255,10 @@ mod tests {
         let items = read(&lines).unwrap();
         let refused: Vec<_> = items.iter().map(|item| item.refused.as_ref().map(|error| error.kind)).collect();
         let parsing = Some("document_parsing_exception");
-        assert_eq!(refused, [
-            parsing, parsing, parsing, Some("illegal_argument_exception"), Some("invalid_index_name_exception"), None,
-        ]);
+        assert_eq!(
+            refused,
+            [parsing, parsing, parsing, Some("illegal_argument_exception"), Some("invalid_index_name_exception"), None,]
+        );
     }
 
     #[test]

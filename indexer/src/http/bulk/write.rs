@@ -86,7 +86,8 @@ impl Writer {
     async fn send(&self, producer: &Producer, items: &[&Item<'_>]) -> Result<Vec<Position>, DeliveryError> {
         let mut sending = producer.begin();
         for item in items {
-            let mut headers: Vec<(&str, &[u8])> = vec![(INDEX_HEADER, item.index.as_bytes()), (OP_HEADER, item.op.name().as_bytes())];
+            let mut headers: Vec<(&str, &[u8])> =
+                vec![(INDEX_HEADER, item.index.as_bytes()), (OP_HEADER, item.op.name().as_bytes())];
             if let Some(id) = &item.id {
                 headers.push((ID_HEADER, id.as_bytes()));
             }
