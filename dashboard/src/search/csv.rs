@@ -29,9 +29,8 @@ pub(crate) fn cell(value: Option<&Value>) -> String {
 fn write_cell(out: &mut String, cell: &str) {
     // A leading apostrophe makes spreadsheets show the text as it is. Plain numbers may keep their sign.
     // The name of the time field is none, and whoever reads the file by its header needs it as it is.
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r'])
-        && cell.parse::<f64>().is_err()
-        && cell != "@timestamp";
+    let formula =
+        cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err() && cell != "@timestamp";
     let guard = if formula { "'" } else { "" };
     if formula || cell.contains([',', '"', '\n', '\r']) {
         // Writing to a string can't fail.

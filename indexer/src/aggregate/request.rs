@@ -358,7 +358,9 @@ fn date_histogram(members: &mut Members) -> Result<DateHistogram, EsError> {
             ));
         }
         _ => {
-            return Err(EsError::argument("Cannot use [fixed_interval] with [calendar_interval] configuration option."));
+            return Err(EsError::argument(
+                "Cannot use [fixed_interval] with [calendar_interval] configuration option.",
+            ));
         }
     };
     let zone = match members.string("time_zone")? {
