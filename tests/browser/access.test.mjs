@@ -60,8 +60,9 @@ test("who is not signed in gets the sign-in page and nothing else", { skip: proc
   assert.match(page.url(), /\/login\?next=%2Fstatus/);
   assert.deepEqual(await serious(page), []);
   await page.screenshot({ path: `${shots}/login.png` });
-  assert.equal((await page.request.post("/api/search", { data: {} })).ok(), false);
-  assert.equal((await page.request.get("/api/status")).status(), 401);
+  const at = (path) => new URL(path, page.url()).href;
+  assert.equal((await page.request.post(at("/api/search"), { data: {} })).ok(), false);
+  assert.equal((await page.request.get(at("/api/status"))).status(), 401);
   await page.getByLabel("Name").fill("nobody");
   await page.getByLabel("Password").fill("wrong");
   await page.getByRole("button", { name: "Sign in" }).click();
