@@ -3,6 +3,8 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
+const logmill = process.env.LOGMILL_URL ?? "http://127.0.0.1:5601";
+
 export default defineConfig(async ({ mode }) => ({
   plugins: [svelte(), ...(mode === "mock" ? [(await import("./mock/plugin.ts")).mock()] : [])],
   build: {
@@ -22,8 +24,9 @@ export default defineConfig(async ({ mode }) => ({
       mode === "mock"
         ? undefined
         : {
-            "/api": process.env.LOGMILL_URL ?? "http://127.0.0.1:5601",
-            "^/setup\\?token=": process.env.LOGMILL_URL ?? "http://127.0.0.1:5601",
+            // The host stays the browser's: the server refuses requests that seem to come from another site's page.
+            "/api": { target: logmill, changeOrigin: false },
+            "^/setup\\?token=": { target: logmill, changeOrigin: false },
           },
   },
 }));
