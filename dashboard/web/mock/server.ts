@@ -196,11 +196,11 @@ function status(): Status {
     ready: true,
     problems: [],
     stages: [
-      stage("shipper", { files: 9, lag_bytes: 2048 }, { events: flow(), bytes: flow() * 180 }),
+      stage("shipper", { files_open: 9, lag_bytes: 2048 }, { events: flow(), bytes: flow() * 180 }),
       stage("bus", { connections: 7, bytes: 184_000_000 }, { records: flow() * 2 }, { kafka: "127.0.0.1:9092" }),
-      stage("processor", { lag: 12 }, { events: flow(), failures: 0.4 }),
-      stage("indexer", { lag: 31, docs: 1_281_000 }, { events: flow() }, { http: "127.0.0.1:9200" }),
-      stage("dashboard", { sessions: 1 }, { requests: 2 }, { http: "127.0.0.1:5601" }),
+      stage("processor", {}, { events: flow(), failures: 0.4 }),
+      stage("indexer", { lag_events: 31, docs: 1_281_000 }, { events: flow() }, { http: "127.0.0.1:9200" }),
+      stage("dashboard", { sessions: 1 }, { searches: 2 }, { http: "127.0.0.1:5601" }),
     ],
     topics: [
       { name: "logs.raw", partitions: [0, 1, 2, 3].map((partition) => ({ partition, low: 0, high: high + partition * 811, lag: { "logmill-processor": partition * 3 } })) },

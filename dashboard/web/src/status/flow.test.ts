@@ -23,6 +23,8 @@ it("sums a stage over its instances", () => {
   expect(stageOf(status, "bus")).toMatchObject({ state: "starting", rate: 7, unit: "records" });
   expect(stageOf(status, "processor")).toMatchObject({ state: "absent", rate: 0 });
   expect(lagOf(status, "indexer")).toBe(3);
+  const indexer = { ...instance, stage: "indexer" as const, ready: true, stale: false, problems: [], rates: {}, gauges: { lag_events: 0 } };
+  expect(stageOf({ ...status, stages: [indexer] }, "indexer").lag).toBe(0);
 });
 
 it("sums topics over partitions", () => {

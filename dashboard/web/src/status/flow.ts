@@ -6,7 +6,7 @@ export type StageName = (typeof STAGES)[number];
 type Instance = Status["stages"][number];
 
 /** What a stage is measured by: events where it handles events, else the next best thing it counts. */
-const MAIN_COUNTERS = ["events", "records", "requests"];
+const MAIN_COUNTERS = ["events", "records", "searches"];
 
 export interface StageView {
   name: StageName;
@@ -27,7 +27,13 @@ export function stageOf(status: Status, name: StageName): StageView {
   if (instances.length === 0) state = "absent";
   else if (instances.every((instance) => instance.stale)) state = "stale";
   else if (instances.some((instance) => !instance.ready && !instance.stale)) state = "starting";
-  return { name, instances, state, problems: instances.flatMap((instance) => instance.problems), rate, unit, lag: lagOf(status, name) };
+  return { name, instances, state, problems: instances.flatMap((instance) => instance.problems), rate, unit, lag: ownLag(instances) ?? lagOf(status, name) };
+}
+
+/** What the stage itself says waits for it. It knows better than the bus, which hears of its progress only at commits. */
+function ownLag(instances: Instance[]): number | null {
+  const told = instances.flatMap((instance) => (!instance.stale && instance.gauges.lag_events !== undefined ? [instance.gauges.lag_events] : []));
+  return told.length > 0 ? told.reduce((a, b) => a + b, 0) : null;
 }
 
 /** Events that wait for a stage on the bus: the lag of the groups that bear its name. */
