@@ -83,7 +83,7 @@ impl std::fmt::Display for Failure {
 
 /// A compiled step.
 pub(crate) trait Step: Send + Sync + std::fmt::Debug {
-    /// Changes the event. After a failure the event is as it was.
+    /// Changes the event. After a failure nothing that it added is left.
     fn run(&self, event: &mut Event, scene: &mut Scene) -> Result<(), Failure>;
 }
 
