@@ -28,6 +28,9 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::config::Config;
 use crate::store::Store;
 
+/// A time that no event has, for requests that want the types of indexes and no documents.
+const NO_PARTS: std::ops::RangeInclusive<i64> = i64::MAX..=i64::MAX;
+
 /// What the handlers work on.
 #[derive(Clone)]
 pub(crate) struct AppState {

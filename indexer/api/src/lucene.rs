@@ -397,11 +397,10 @@ impl Parser<'_> {
 
 impl Clauses {
     fn into_ast(mut self) -> Ast {
-        if self.required.is_empty() {
-            if !self.optional.is_empty() {
-                self.required.push(Ast::or(self.optional));
-            }
-        } // beside a required clause, optional ones only change the score
+        // Beside a required clause, optional ones only change the score.
+        if self.required.is_empty() && !self.optional.is_empty() {
+            self.required.push(Ast::or(self.optional));
+        }
         self.required.append(&mut self.prohibited);
         Ast::and(self.required)
     }

@@ -17,7 +17,7 @@ const NONE: u32 = u32::MAX;
 
 /// Mixes well-spread integers; what is hashed is a column's values, and memory is bounded by the allowance.
 #[derive(Default)]
-pub(super) struct Mix(u64);
+pub(crate) struct Mix(u64);
 
 impl Hasher for Mix {
     fn finish(&self) -> u64 {

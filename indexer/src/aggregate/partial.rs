@@ -138,7 +138,7 @@ impl Partial {
                 for (key, bucket) in added {
                     match known.entry(key) {
                         std::collections::hash_map::Entry::Occupied(mut same) => {
-                            same.get_mut().merge(bucket, allowance)?
+                            same.get_mut().merge(bucket, allowance)?;
                         }
                         std::collections::hash_map::Entry::Vacant(new) => {
                             new.insert(bucket);
@@ -150,7 +150,7 @@ impl Partial {
                 for (key, bucket) in added {
                     match known.entry(key) {
                         std::collections::btree_map::Entry::Occupied(mut same) => {
-                            same.get_mut().merge(bucket, allowance)?
+                            same.get_mut().merge(bucket, allowance)?;
                         }
                         std::collections::btree_map::Entry::Vacant(new) => {
                             new.insert(bucket);

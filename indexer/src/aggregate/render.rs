@@ -26,10 +26,10 @@ pub(crate) fn add_types(wanted: &[Aggregation], shown: &mut Value) {
         let kind = type_of(&aggregation.kind, &value);
         match value.get_mut("buckets") {
             Some(Value::Array(buckets)) => {
-                buckets.iter_mut().for_each(|bucket| add_types(&aggregation.children, bucket))
+                buckets.iter_mut().for_each(|bucket| add_types(&aggregation.children, bucket));
             }
             Some(Value::Object(buckets)) => {
-                buckets.values_mut().for_each(|bucket| add_types(&aggregation.children, bucket))
+                buckets.values_mut().for_each(|bucket| add_types(&aggregation.children, bucket));
             }
             _ => add_types(&aggregation.children, &mut value),
         }

@@ -72,13 +72,16 @@ pub(crate) struct DateHistogram {
     pub(crate) offset_ms: i64,
     pub(crate) min_doc_count: u64,
     /// Milliseconds.
-    pub(crate) extended_bounds: Option<(Option<i64>, Option<i64>)>,
-    pub(crate) hard_bounds: Option<(Option<i64>, Option<i64>)>,
+    pub(crate) extended_bounds: Option<Milliseconds>,
+    pub(crate) hard_bounds: Option<Milliseconds>,
     pub(crate) format: Option<String>,
     pub(crate) keyed: bool,
     pub(crate) missing: Option<Value>,
     pub(crate) order: Vec<(OrderBy, bool)>,
 }
+
+/// Two bounds, either of which may be missing.
+pub(crate) type Milliseconds = (Option<i64>, Option<i64>);
 
 /// The width of time buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -430,11 +433,7 @@ fn calendar_interval(text: &str) -> Option<Interval> {
     }))
 }
 
-fn date_bounds(
-    members: &mut Members,
-    key: &str,
-    zone: &TimeZone,
-) -> Result<Option<(Option<i64>, Option<i64>)>, EsError> {
+fn date_bounds(members: &mut Members, key: &str, zone: &TimeZone) -> Result<Option<Milliseconds>, EsError> {
     let Some(value) = members.take(key) else { return Ok(None) };
     let mut bounds = Members::new(value, format!("[{key}]"))?;
     let mut read = |side: &str| match bounds.take(side) {

@@ -132,7 +132,7 @@ impl Collect for TermsCollector<'_> {
                             new.insert(bucket);
                         }
                         std::collections::hash_map::Entry::Occupied(mut same) => {
-                            same.get_mut().merge(bucket, allowance)?
+                            same.get_mut().merge(bucket, allowance)?;
                         }
                     }
                 } else {

@@ -68,8 +68,8 @@ impl Rounding {
                 let offset = i64::from(moment.offset().seconds()) * 1000;
                 let local = (ms + offset).div_euclid(width) * width;
                 // The offset may have changed since the bucket began, and may change before it ends.
-                let start = self.from_local(local)?.min(ms);
-                let end = self.from_local(local + width)?.max(ms + 1);
+                let start = self.of_local(local)?.min(ms);
+                let end = self.of_local(local + width)?.max(ms + 1);
                 Some((start, end))
             }
             Interval::Calendar(unit) => {
@@ -81,7 +81,7 @@ impl Rounding {
     }
 
     /// The instant of a local time, given in milliseconds as if it were UTC.
-    fn from_local(&self, local: i64) -> Option<i64> {
+    fn of_local(&self, local: i64) -> Option<i64> {
         let civil = TimeZone::UTC.to_datetime(Timestamp::from_millisecond(local).ok()?);
         Some(self.zone.to_timestamp(civil).ok()?.as_millisecond())
     }

@@ -249,7 +249,7 @@ pub(super) async fn validate(
     params.ignore(&["rewrite", "all_shards", "ignore_unavailable"]);
     params.end("/_validate/query")?;
     let valid = read.and_then(|clause| {
-        let view = api.store.view(&index, Some(1..=0))?;
+        let view = api.store.view(&index, Some(super::NO_PARTS))?;
         for (index, mapping) in &view.mappings {
             compile::compile(&clause, compile::Target { index, mapping, now: Timestamp::now() })?;
         }

@@ -128,7 +128,7 @@ impl<'h> Highlighter<'h> {
             if spans.is_empty() {
                 return;
             }
-            let fragments = fragments(content, merged(spans), style).into_iter().map(Value::String);
+            let fragments = fragments(content, &merged(spans), style).into_iter().map(Value::String);
             match found.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
                 Value::Array(all) => all.extend(fragments),
                 other => *other = Value::Array(fragments.collect()),
@@ -286,12 +286,12 @@ fn merged(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
     merged
 }
 
-fn fragments(content: &str, spans: Vec<Range<usize>>, style: &Style) -> Vec<String> {
+fn fragments(content: &str, spans: &[Range<usize>], style: &Style) -> Vec<String> {
     if style.fragments == 0 || style.fragment_size == 0 || content.len() <= style.fragment_size {
-        return vec![with_tags(content, 0..content.len(), &spans, style)];
+        return vec![with_tags(content, 0..content.len(), spans, style)];
     }
     let mut shown = Vec::new();
-    let mut rest = spans.as_slice();
+    let mut rest = spans;
     while let (Some(first), true) = (rest.first(), shown.len() < style.fragments) {
         let length = (first.end - first.start).max(style.fragment_size);
         let start = boundary(content, first.start.saturating_sub((length - (first.end - first.start)) / 2));

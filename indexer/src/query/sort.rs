@@ -71,7 +71,7 @@ impl SortField {
                 other => {
                     let mut members = Members::new(other, "[sort]")?;
                     while let Some((field, options)) = members.take_one() {
-                        fields.push(Self::read(field, options)?);
+                        fields.push(Self::read(&field, options)?);
                     }
                 }
             }
@@ -85,16 +85,16 @@ impl SortField {
     /// `field` or `field:desc`.
     pub(crate) fn from_text(text: &str) -> Result<Self, EsError> {
         match text.rsplit_once(':') {
-            Some((field, order)) => Self::read(field.to_owned(), order.into()),
+            Some((field, order)) => Self::read(field, order.into()),
             None => Ok(Self::new(text, text == "_score")),
         }
     }
 
-    fn read(field: String, options: Value) -> Result<Self, EsError> {
+    fn read(field: &str, options: Value) -> Result<Self, EsError> {
         if field == "_geo_distance" || field == "_script" {
             return Err(EsError::argument(format!("[sort] by [{field}] is not supported")));
         }
-        let mut sort = Self::new(&field, field == "_score");
+        let mut sort = Self::new(field, field == "_score");
         let mut members = match options {
             Value::String(order) => Members::new(serde_json::json!({ "order": order }), "[sort]")?,
             other => Members::new(other, format!("[sort] on [{field}]"))?,

@@ -10,6 +10,7 @@ use super::request::SearchRequest;
 use crate::store::Store;
 use crate::store::testing::store_of;
 
+#[allow(clippy::needless_pass_by_value)] // so that json!() can stand where it is called
 pub(crate) fn search(store: &Store, body: Value) -> Value {
     try_search(store, body.clone()).unwrap_or_else(|error| panic!("{body}: {error}"))
 }
@@ -29,6 +30,7 @@ fn hits(store: &Store, body: Value) -> Vec<i64> {
     hits.iter().map(|hit| hit["_source"]["n"].as_i64().unwrap()).collect()
 }
 
+#[allow(clippy::needless_pass_by_value)] // so that json!() can stand where it is called
 fn matching(store: &Store, query: Value) -> Vec<i64> {
     let mut found = hits(store, json!({"query": query, "size": 100}));
     found.sort_unstable();

@@ -95,7 +95,7 @@ impl Writer {
                 topic: &self.topic,
                 partition: None,
                 // All versions of an id lie in one partition, in order.
-                key: item.id.as_ref().map(|id| id.as_bytes()),
+                key: item.id.as_deref().map(str::as_bytes),
                 value: item.document,
                 headers: &headers,
                 timestamp_ms: None,
