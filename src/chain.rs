@@ -132,13 +132,12 @@ impl Chain {
             while let Some(index) = self.stages.iter().position(|stage| stage.part == part) {
                 let stage = self.stages.remove(index);
                 stage.shutdown.trigger();
+                let name = part.name();
                 match tokio::time::timeout(DRAIN_TIMEOUT, stage.task).await {
-                    Ok(Ok(Ok(()))) => tracing::info!(stage = part.name(), "stopped"),
-                    Ok(Ok(Err(error))) => tracing::error!(stage = part.name(), "while stopping: {error:#}"),
-                    Ok(Err(error)) => tracing::error!(stage = part.name(), "died while stopping: {error}"),
-                    Err(_) => {
-                        tracing::error!(stage = part.name(), "did not stop within {DRAIN_TIMEOUT:?} and is left behind")
-                    }
+                    Ok(Ok(Ok(()))) => tracing::info!(stage = name, "stopped"),
+                    Ok(Ok(Err(error))) => tracing::error!(stage = name, "while stopping: {error:#}"),
+                    Ok(Err(error)) => tracing::error!(stage = name, "died while stopping: {error}"),
+                    Err(late) => tracing::error!(stage = name, "left behind after {DRAIN_TIMEOUT:?}: {late}"),
                 }
                 places::forget(&self.data, part.name());
             }

@@ -113,7 +113,7 @@ impl Store {
     ///
     /// # Errors
     /// When the expression names an index that does not exist.
-    pub(crate) fn view(&self, expression: &str, time_ns: Option<RangeInclusive<i64>>) -> Result<View, NoSuchIndex> {
+    pub(crate) fn view(&self, expression: &str, time_ns: Option<&RangeInclusive<i64>>) -> Result<View, NoSuchIndex> {
         self.catalog.load().view(expression, time_ns)
     }
 

@@ -36,7 +36,7 @@ pub(super) async fn indices(State(api): State<Api>, index: Option<Path<String>>,
     params.ignore(&["health", "pri", "include_unloaded_segments"]);
     let unit = params.take("bytes");
     let chosen = index.map_or_else(|| "_all".to_owned(), |Path(index)| index);
-    let view = api.store.view(&chosen, Some(super::NO_PARTS))?;
+    let view = api.store.view(&chosen, Some(&super::NO_PARTS))?;
     let summaries = api.store.indices().into_iter().filter(|summary| view.mappings.contains_key(&summary.name));
     let rows = summaries.map(|summary| row(&summary, unit.as_deref())).collect();
     let columns = vec![
@@ -139,7 +139,7 @@ pub(super) async fn health(State(api): State<Api>, query: RawQuery) -> Answer {
 pub(super) async fn count(State(api): State<Api>, index: Option<Path<String>>, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let chosen = index.map_or_else(|| "_all".to_owned(), |Path(index)| index);
-    let view = api.store.view(&chosen, Some(super::NO_PARTS))?;
+    let view = api.store.view(&chosen, Some(&super::NO_PARTS))?;
     let docs: u64 = api
         .store
         .indices()

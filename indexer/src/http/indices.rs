@@ -23,7 +23,7 @@ const REFRESH_WAIT: Duration = Duration::from_secs(30);
 /// The chosen indexes, no parts.
 fn chosen(api: &Api, index: &str, params: &mut Params) -> Result<View, EsError> {
     let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
-    match api.store.view(index, Some(super::NO_PARTS)) {
+    match api.store.view(index, Some(&super::NO_PARTS)) {
         Err(_) if ignore_unavailable => Ok(View::default()),
         found => Ok(found?),
     }

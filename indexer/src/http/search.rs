@@ -139,7 +139,7 @@ fn view(shared: &Shared, index: &str, ignore_unavailable: bool, query: &Clause) 
     let time = ((lower, upper) != (i64::MIN, i64::MAX)).then_some(lower..=upper);
     let mut expression = index.to_owned();
     loop {
-        match shared.store.view(&expression, time.clone()) {
+        match shared.store.view(&expression, time.as_ref()) {
             Ok(view) => return Ok(view),
             Err(missing) if ignore_unavailable => {
                 let kept: Vec<&str> = expression.split(',').filter(|name| *name != missing.0).collect();
@@ -249,7 +249,7 @@ pub(super) async fn validate(
     params.ignore(&["rewrite", "all_shards", "ignore_unavailable"]);
     params.end("/_validate/query")?;
     let valid = read.and_then(|clause| {
-        let view = api.store.view(&index, Some(super::NO_PARTS))?;
+        let view = api.store.view(&index, Some(&super::NO_PARTS))?;
         for (index, mapping) in &view.mappings {
             compile::compile(&clause, compile::Target { index, mapping, now: Timestamp::now() })?;
         }

@@ -58,14 +58,13 @@ impl Catalog {
     ///
     /// # Errors
     /// When the expression names an index that does not exist.
-    pub(crate) fn view(&self, expression: &str, time_ns: Option<RangeInclusive<i64>>) -> Result<View, NoSuchIndex> {
+    pub(crate) fn view(&self, expression: &str, time_ns: Option<&RangeInclusive<i64>>) -> Result<View, NoSuchIndex> {
         let chosen = names::select(expression, &self.indexes.keys().map(AsRef::as_ref))?;
         let mut view = View::default();
         for (name, index) in chosen.into_iter().filter_map(|name| self.indexes.get_key_value(name)) {
             view.mappings.insert(name.clone(), index.mapping.clone());
             let needed = |part: &&Arc<Part>| {
-                let asked = time_ns.as_ref();
-                asked.is_none_or(|asked| asked.start() <= part.time_ns.end() && part.time_ns.start() <= asked.end())
+                time_ns.is_none_or(|asked| asked.start() <= part.time_ns.end() && part.time_ns.start() <= asked.end())
             };
             view.parts.extend(index.parts.iter().filter(needed).cloned());
         }

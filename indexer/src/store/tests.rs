@@ -50,8 +50,8 @@ fn parts_outside_the_asked_time_are_left_out() {
     let documents: Vec<_> = (1..=9).map(|n| json!({"@timestamp": format!("2026-01-0{n}T00:00:00Z")})).collect();
     let store = testing::store_of("logs-a", &documents, 1);
     let day = |n: i64| 1_767_225_600_000_000_000 + (n - 1) * 86_400_000_000_000;
-    assert_eq!(store.view("_all", Some(day(2)..=day(4))).unwrap().parts.len(), 3);
-    assert_eq!(store.view("_all", Some(day(10)..=day(14))).unwrap().parts.len(), 0);
+    assert_eq!(store.view("_all", Some(&(day(2)..=day(4)))).unwrap().parts.len(), 3);
+    assert_eq!(store.view("_all", Some(&(day(10)..=day(14)))).unwrap().parts.len(), 0);
     assert_eq!(store.view("logs-b", None).unwrap_err(), NoSuchIndex("logs-b".into()));
 }
 

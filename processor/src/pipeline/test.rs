@@ -83,17 +83,31 @@ fn expectation(expect: &Value) -> Result<Expectation, String> {
         Value::String(word) if word == "dropped" => Ok(Expectation::Dropped),
         Value::String(word) if word == "dead_letter" => Ok(Expectation::DeadLetter),
         Value::Object(fields) => {
-            let target = |(name, value): (&String, &Value)| {
-                let target = match name.as_str() {
-                    "_topic" => Target::Topic,
-                    "_index" => Target::Index,
-                    _ => Target::Field(FieldPath::parse(name).map_err(|error| error.to_string())?),
-                };
-                Ok((target, value.clone()))
-            };
-            fields.iter().map(target).collect::<Result<_, _>>().map(Expectation::Fields)
+            let mut targets = Vec::new();
+            for (name, value) in fields {
+                match name.as_str() {
+                    "_topic" => targets.push((Target::Topic, value.clone())),
+                    "_index" => targets.push((Target::Index, value.clone())),
+                    _ => expected_fields(name, value, &mut targets)?,
+                }
+            }
+            Ok(Expectation::Fields(targets))
         }
         _ => Err("expected `dropped`, `dead_letter`, or fields and their values".to_owned()),
+    }
+}
+
+/// An object names the fields that must be in it and says nothing of others, as the whole expectation does.
+fn expected_fields(path: &str, value: &Value, targets: &mut Vec<(Target, Value)>) -> Result<(), String> {
+    match value {
+        Value::Object(inner) if !inner.is_empty() => {
+            inner.iter().try_for_each(|(name, value)| expected_fields(&format!("{path}.{name}"), value, targets))
+        }
+        _ => {
+            let path = FieldPath::parse(path).map_err(|error| error.to_string())?;
+            targets.push((Target::Field(path), value.clone()));
+            Ok(())
+        }
     }
 }
 
