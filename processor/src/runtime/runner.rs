@@ -100,7 +100,9 @@ impl Runner {
             None => return Ok(Exit::Stopped),
             Some(made) => made?,
         }
-        let producer = Producer::new(&self.connection, &ProducerOptions::default())?;
+        // The indexer takes a later origin of a source as proof that the earlier ones are stored.
+        let options = ProducerOptions { gapless: true, ..ProducerOptions::default() };
+        let producer = Producer::new(&self.connection, &options)?;
         let options = ConsumerOptions::group(&pipeline.group);
         let consumer = Consumer::subscribe(&self.connection, &options, &[&pipeline.topic])?;
         let (trouble, troubles) = mpsc::unbounded_channel();
