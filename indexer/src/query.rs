@@ -5,6 +5,7 @@ pub(crate) mod clause;
 pub(crate) mod columns;
 pub(crate) mod compile;
 pub(crate) mod error;
+pub(crate) mod exclude;
 pub(crate) mod execute;
 pub(crate) mod fetch;
 pub(crate) mod fields;

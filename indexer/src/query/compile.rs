@@ -15,6 +15,7 @@ use tantivy::schema::IndexRecordOption;
 
 use super::clause::{Clause, Condition};
 use super::error::EsError;
+use super::exclude::Excluded;
 use super::fields::{self, Place};
 use super::parse::plain_text;
 use super::range::GuardedRange;
@@ -47,10 +48,11 @@ pub(crate) fn compile(clause: &Clause, target: Target<'_>) -> Compiled {
         }
         Clause::Bool { must, should, must_not, minimum_should_match } => {
             let mut members: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-            for (occur, clauses) in [(Occur::Must, must), (Occur::MustNot, must_not)] {
-                for clause in clauses {
-                    members.push((occur, compile(clause, target)?));
-                }
+            for clause in must {
+                members.push((Occur::Must, compile(clause, target)?));
+            }
+            for clause in must_not {
+                members.push((Occur::MustNot, Box::new(Excluded(compile(clause, target)?))));
             }
             match minimum_should_match {
                 // Beside required clauses, optional ones would only change the score.
