@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import Logmill  # noqa: E402
+from harness import Logmill, start_without_inputs  # noqa: E402
 
 
 @pytest.fixture
@@ -21,10 +21,7 @@ def logmill(tmp_path):
 @pytest.fixture(scope="session")
 def running(tmp_path_factory):
     """The whole chain in one process, shared by the tests of the client libraries."""
-    installation = Logmill(tmp_path_factory.mktemp("running"))
-    # With a configuration file the machine's own logs are not read.
-    (installation.folder / "logmill.yml").write_text("log: {format: text}\n")
-    installation.start("up").wait_ready()
+    installation = start_without_inputs(tmp_path_factory.mktemp("running"))
     yield installation
     installation.close()
 

@@ -181,6 +181,14 @@ class Logmill:
         return ids
 
 
+def start_without_inputs(folder):
+    """The whole chain in one process that reads no files: for what comes in by its protocols."""
+    installation = Logmill(folder)
+    # With a configuration file the machine's own logs are not read.
+    (installation.folder / "logmill.yml").write_text("log: {format: text}\n")
+    return installation.start("up").wait_ready()
+
+
 def ids_of(source):
     """The ids in one event. Pipelines copy lines into more fields (error.stack_trace, event.original), so an id counts
     as often as the field that repeats it most does."""

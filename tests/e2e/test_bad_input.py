@@ -9,7 +9,7 @@ import struct
 import pytest
 import requests
 
-from harness import LINE_ID, wait_for
+from harness import LINE_ID, start_without_inputs, wait_for
 
 MEMORY_GROWTH_MAX = 300 << 20
 
@@ -111,11 +111,7 @@ def test_lines_that_are_not_utf8_and_lines_of_50_mb_lose_nothing(logmill):
 
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory):
-    from harness import Logmill
-
-    installation = Logmill(tmp_path_factory.mktemp("victim"))
-    (installation.folder / "logmill.yml").write_text("log: {format: text}\n")
-    installation.start("up").wait_ready()
+    installation = start_without_inputs(tmp_path_factory.mktemp("victim"))
     yield installation
     installation.close()
 

@@ -20,19 +20,6 @@ pub struct TopicInfo {
     pub partitions: i32,
 }
 
-/// The ends of a partition and how far a group has come in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartitionMarks {
-    /// The partition.
-    pub partition: i32,
-    /// Offset of the oldest record that is kept.
-    pub low: i64,
-    /// Offset that the next record will get.
-    pub high: i64,
-    /// The group's committed offset, when a group was asked for and has one.
-    pub committed: Option<i64>,
-}
-
 /// A topic with the ends of its partitions and how far each group has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicOverview {
@@ -125,40 +112,6 @@ impl Admin {
             partitions: i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX),
         };
         Ok(known.map(info).collect())
-    }
-
-    /// The ends of every partition of a topic, and how far `group` has come. Blocks.
-    ///
-    /// # Errors
-    /// When the topic is unknown or the cluster is away longer than the timeout.
-    pub fn marks(&self, topic: &str, group: Option<&str>) -> Result<Vec<PartitionMarks>, ClientError> {
-        let partitions = self.topics(Some(topic))?.first().map_or(0, |info| info.partitions);
-        let mut config = self.connection.config()?;
-        // The library wants a group even where none is asked about.
-        config.set("group.id", group.unwrap_or("logmill-marks"));
-        let consumer: BaseConsumer = config.create().map_err(ClientError::during("can't make a consumer"))?;
-        let mut committed = vec![None; usize::try_from(partitions).unwrap_or(0)];
-        if group.is_some() {
-            let mut list = TopicPartitionList::new();
-            list.add_partition_range(topic, 0, partitions - 1);
-            let found = consumer
-                .committed_offsets(list, self.timeout)
-                .map_err(ClientError::during("can't ask for committed offsets"))?;
-            for element in found.elements() {
-                let slot = usize::try_from(element.partition()).ok().and_then(|index| committed.get_mut(index));
-                if let (Some(slot), Offset::Offset(offset)) = (slot, element.offset()) {
-                    *slot = Some(offset);
-                }
-            }
-        }
-        let mut marks = Vec::with_capacity(committed.len());
-        for (partition, committed) in (0..partitions).zip(committed) {
-            let (low, high) = consumer
-                .fetch_watermarks(topic, partition, self.timeout)
-                .map_err(ClientError::during(format!("can't ask for the ends of {topic}/{partition}")))?;
-            marks.push(PartitionMarks { partition, low, high, committed });
-        }
-        Ok(marks)
     }
 
     /// Every topic (but the cluster's own) with the ends of its partitions and the groups that read it. Blocks.

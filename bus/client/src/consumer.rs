@@ -320,12 +320,7 @@ impl Consumer {
     /// # Errors
     /// When the group has moved on or the cluster refused; the records will be read again.
     pub async fn commit(&self, next_offsets: &[(TopicPartition, i64)]) -> Result<(), ClientError> {
-        let mut list = TopicPartitionList::with_capacity(next_offsets.len());
-        for (at, offset) in next_offsets {
-            list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*offset))
-                .map_err(ClientError::during("can't commit"))?;
-        }
-        self.inner.commit(&list, CommitMode::Async).map_err(ClientError::during("can't commit offsets"))
+        self.commit_as(next_offsets, CommitMode::Async)
     }
 
     /// Commits and waits for the answer. Blocks the thread: for the last commit before stopping.
@@ -333,12 +328,16 @@ impl Consumer {
     /// # Errors
     /// As [`commit`](Self::commit).
     pub fn commit_blocking(&self, next_offsets: &[(TopicPartition, i64)]) -> Result<(), ClientError> {
+        self.commit_as(next_offsets, CommitMode::Sync)
+    }
+
+    fn commit_as(&self, next_offsets: &[(TopicPartition, i64)], mode: CommitMode) -> Result<(), ClientError> {
         let mut list = TopicPartitionList::with_capacity(next_offsets.len());
         for (at, offset) in next_offsets {
             list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*offset))
                 .map_err(ClientError::during("can't commit"))?;
         }
-        self.inner.commit(&list, CommitMode::Sync).map_err(ClientError::during("can't commit offsets"))
+        self.inner.commit(&list, mode).map_err(ClientError::during("can't commit offsets"))
     }
 
     /// The ends of partitions as of now: the oldest kept offset and the one that the next record will get. Asked over

@@ -8,7 +8,7 @@ mod consumer;
 mod producer;
 mod status;
 
-pub use admin::{Admin, PartitionMarks, PartitionOverview, TopicInfo, TopicOverview};
+pub use admin::{Admin, PartitionOverview, TopicInfo, TopicOverview};
 pub use connection::{ClientError, Connection};
 pub use consumer::{Consumer, ConsumerOptions, Message, Next, Start, TopicPartition};
 pub use producer::{Compression, DeliveryError, Position, Producer, ProducerOptions, Record, Sending};

@@ -315,12 +315,6 @@ impl Sending {
         }
     }
 
-    /// How many records were pushed.
-    #[must_use]
-    pub const fn pushed(&self) -> usize {
-        self.pushed
-    }
-
     /// Waits until the bus has answered for every record; their places, in the order they were pushed.
     ///
     /// # Errors

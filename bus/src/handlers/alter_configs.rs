@@ -1,5 +1,6 @@
 //! Replaces all settings of topics: the older way, which resets what is not named.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use logmill_bus_protocol::ResponseError;
@@ -28,18 +29,41 @@ pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: AlterConfigs
     AlterConfigsResponse::default().with_responses(responses)
 }
 
-async fn replace(broker: &Broker, asked: &AlterConfigsResource, only_check: bool) -> Result<(), (i16, String)> {
-    let failed = |error: TopicError| (error.code(), error.to_string());
-    if asked.resource_type != TOPIC {
-        return Err((ResponseError::InvalidRequest.code(), "only topics have settings that can be changed".to_owned()));
-    }
+async fn replace(broker: &Broker, asked: &AlterConfigsResource, only_check: bool) -> Result<(), Refusal> {
+    let topic = topic_of(asked.resource_type, &asked.resource_name)?;
     let settings = asked
         .configs
         .iter()
         .filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?.to_string())))
         .collect();
-    if only_check {
-        return check_settings(&settings).map_err(|problem| failed(TopicError::Setting(problem)));
+    store(broker, topic, settings, only_check).await
+}
+
+/// Why a resource was not changed: the protocol's code and a sentence.
+pub(super) type Refusal = (i16, String);
+
+pub(super) fn refusal(error: &TopicError) -> Refusal {
+    (error.code(), error.to_string())
+}
+
+/// The topic that a resource names, when it is one.
+pub(super) fn topic_of(resource_type: i8, name: &str) -> Result<&str, Refusal> {
+    if resource_type == TOPIC {
+        Ok(name)
+    } else {
+        Err((ResponseError::InvalidRequest.code(), "only topics have settings that can be changed".to_owned()))
     }
-    broker.topics.set(&asked.resource_name, settings).await.map_err(failed)
+}
+
+/// Gives a topic these settings in place of its own, or only checks them.
+pub(super) async fn store(
+    broker: &Broker,
+    topic: &str,
+    settings: BTreeMap<String, String>,
+    only_check: bool,
+) -> Result<(), Refusal> {
+    if only_check {
+        return check_settings(&settings).map_err(|problem| refusal(&TopicError::Setting(problem)));
+    }
+    broker.topics.set(topic, settings).await.map_err(|error| refusal(&error))
 }

@@ -7,10 +7,10 @@ use logmill_bus_protocol::messages::incremental_alter_configs_request::{AlterCon
 use logmill_bus_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use logmill_bus_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
-use super::describe_configs::TOPIC;
+use super::alter_configs::{Refusal, refusal, store, topic_of};
 use super::{Call, text};
 use crate::broker::Broker;
-use crate::topics::{TopicError, check_settings};
+use crate::topics::TopicError;
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -35,12 +35,9 @@ pub(super) async fn handle(
     IncrementalAlterConfigsResponse::default().with_responses(responses)
 }
 
-async fn change(broker: &Broker, asked: &AlterConfigsResource, only_check: bool) -> Result<(), (i16, String)> {
-    let failed = |error: TopicError| (error.code(), error.to_string());
-    if asked.resource_type != TOPIC {
-        return Err((ResponseError::InvalidRequest.code(), "only topics have settings that can be changed".to_owned()));
-    }
-    let topic = broker.topics.named(&asked.resource_name).ok_or_else(|| failed(TopicError::Unknown))?;
+async fn change(broker: &Broker, asked: &AlterConfigsResource, only_check: bool) -> Result<(), Refusal> {
+    let name = topic_of(asked.resource_type, &asked.resource_name)?;
+    let topic = broker.topics.named(name).ok_or_else(|| refusal(&TopicError::Unknown))?;
     let mut settings = topic.settings.clone();
     for AlterableConfig { name, config_operation, value, .. } in &asked.configs {
         match (*config_operation, value) {
@@ -52,8 +49,5 @@ async fn change(broker: &Broker, asked: &AlterConfigsResource, only_check: bool)
             }
         }
     }
-    if only_check {
-        return check_settings(&settings).map_err(|problem| failed(TopicError::Setting(problem)));
-    }
-    broker.topics.set(&asked.resource_name, settings).await.map_err(failed)
+    store(broker, name, settings, only_check).await
 }

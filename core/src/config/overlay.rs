@@ -52,12 +52,6 @@ impl Override {
         found
     }
 
-    /// The dotted key.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
     pub(super) fn apply(&self, root: &mut Node) -> Result<(), Problem> {
         let mut node = root;
         for part in self.key.split('.') {
