@@ -44,12 +44,16 @@ pub struct RetentionConfig {
     /// The oldest records of the largest partitions are removed when all of them together take more than this;
     /// none by default.
     pub total_bytes: Option<ByteSize>,
+    /// What a consumer group has committed is forgotten when the group had no members for so long
+    /// (`offsets.retention.minutes`); of topics that a live group no longer reads, so long after the commit.
+    pub offsets: Period,
 }
 
 impl Default for RetentionConfig {
     fn default() -> Self {
         // A week, as Kafka: long enough for a weekend's outage of whoever reads.
-        Self { period: Period::secs(7 * 86_400), bytes: None, total_bytes: None }
+        let week = Period::secs(7 * 86_400);
+        Self { period: week, bytes: None, total_bytes: None, offsets: week }
     }
 }
 

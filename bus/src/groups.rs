@@ -5,7 +5,8 @@ mod member;
 mod messages;
 mod offsets;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use logmill_bus_protocol::ResponseError;
@@ -17,12 +18,13 @@ use tokio::sync::{Notify, oneshot};
 use crate::state_file::{Entries, StateFile};
 use crate::state_key::{Change, StateKey};
 
-pub(crate) use machine::Phase;
 use machine::{Group, GroupEntry};
 pub(crate) use messages::{Join, Joined, JoinedMember, Sync, Synced, Who};
 
 /// Groups at a time; the protocol lets anybody make one by asking.
 const GROUPS_MAX: usize = 10_000;
+/// What the members of all groups may take before nobody else may join: thirty groups of the largest size.
+const BYTES_MAX: usize = 256 << 20;
 
 /// How far a group has come in a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,13 +45,27 @@ pub(crate) type Place = (String, i32);
 struct Entry {
     group: Group,
     offsets: BTreeMap<Place, Committed>,
-    /// When it was last seen to do anything, in milliseconds since 1970.
+    /// When a member was last seen to do anything, in milliseconds since 1970.
     active_ms: u64,
 }
 
 impl Entry {
     fn new() -> Self {
         Self { group: Group::new(), offsets: BTreeMap::new(), active_ms: now_ms() }
+    }
+
+    /// As it stands in the state file.
+    fn written(&self) -> GroupEntry {
+        let mut written = self.group.entry();
+        written.active_ms = Some(self.active_ms);
+        written
+    }
+
+    fn reads(&self) -> Reads {
+        if self.group.is_deserted() {
+            return Reads::Nothing;
+        }
+        self.group.subscribed().map_or(Reads::Anything, Reads::Topics)
     }
 
     fn is_nothing(&self) -> bool {
@@ -78,11 +94,26 @@ pub(crate) struct GroupInfo {
     pub(crate) members: Vec<MemberInfo>,
 }
 
+/// What the members of a group read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// There is none.
+    Nothing,
+    /// These topics and no others.
+    Topics(BTreeSet<String>),
+    /// They don't say it in a way that is understood: it may be anything.
+    Anything,
+}
+
 /// All groups.
 #[derive(Debug)]
 pub(crate) struct Groups {
     state: StateFile,
     groups: Mutex<HashMap<String, Entry>>,
+    /// What all members take, as of the last look.
+    bytes: AtomicUsize,
+    /// How long what deserted groups committed is kept.
+    offsets_kept: Duration,
     /// Something may be due earlier than the timer thinks: after a join, a sync, a leave. What is heard of a member
     /// only makes its end later.
     sooner: Notify,
@@ -90,14 +121,16 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// The groups of the state file; members are alive for another session from now on.
-    pub(crate) fn restore(state: StateFile, entries: &Entries) -> Self {
+    pub(crate) fn restore(state: StateFile, entries: &Entries, offsets_kept: Duration) -> Self {
         let mut groups: HashMap<String, Entry> = HashMap::new();
         let now = Instant::now();
         for (key, value) in entries {
             match key {
                 StateKey::Group(name) => match GroupEntry::deserialize(value) {
                     Ok(entry) => {
-                        groups.entry(name.clone()).or_insert_with(Entry::new).group = Group::restore(entry, now);
+                        let known = groups.entry(name.clone()).or_insert_with(Entry::new);
+                        known.active_ms = entry.active_ms.unwrap_or(known.active_ms);
+                        known.group = Group::restore(entry, now);
                     }
                     Err(error) => tracing::warn!(group = name, %error, "the members of a group are not understood"),
                 },
@@ -111,7 +144,7 @@ impl Groups {
                 StateKey::Cluster | StateKey::ProducerIds | StateKey::Topic(_) => {}
             }
         }
-        Self { state, groups: Mutex::new(groups), sooner: Notify::new() }
+        Self { state, groups: Mutex::new(groups), bytes: AtomicUsize::new(0), offsets_kept, sooner: Notify::new() }
     }
 
     /// How many there are.
@@ -119,12 +152,19 @@ impl Groups {
         self.groups.lock().len()
     }
 
+    /// How long what deserted groups committed is kept.
+    pub(crate) const fn offsets_kept(&self) -> Duration {
+        self.offsets_kept
+    }
+
     pub(crate) async fn join(&self, name: &str, join: Join) -> Joined {
         let (sender, receiver) = oneshot::channel();
         let member_id = join.member_id.clone();
         let fresh = fresh_id(&join);
         let work = |group: &mut Group, now| group.join(&join, fresh, now, sender);
-        let made = self.with(name, true, work);
+        // Who is in already may go on: it takes nothing more.
+        let full = join.member_id.is_empty() && self.bytes.load(Ordering::Relaxed) > BYTES_MAX;
+        let made = if full { None } else { self.with(name, true, work) };
         self.sooner.notify_one();
         if made.is_none() {
             return Joined::refused(ResponseError::GroupMaxSizeReached.code(), member_id);
@@ -168,22 +208,22 @@ impl Groups {
         let entry = groups.get_mut(name)?;
         let outcome = work(&mut entry.group, Instant::now());
         entry.active_ms = now_ms();
-        self.settle(name, &mut entry.group);
+        self.settle(name, entry);
         if entry.is_nothing() {
             groups.remove(name);
         }
         Some(outcome)
     }
 
-    fn settle(&self, name: &str, group: &mut Group) {
-        let (replies, changed) = group.take_outbox();
+    fn settle(&self, name: &str, entry: &mut Entry) {
+        let (replies, changed) = entry.group.take_outbox();
         if !changed {
             return replies.into_iter().for_each(messages::Reply::send);
         }
         let key = StateKey::Group(name.to_owned());
-        let change = match group.is_deserted() {
+        let change = match entry.is_nothing() {
             true => Ok(Change::remove(key)),
-            false => Change::set(key, &group.entry()),
+            false => Change::set(key, &entry.written()),
         };
         match change {
             Ok(change) => {
@@ -212,9 +252,9 @@ impl Groups {
         self.groups.lock().get(name).map(|entry| info(name, &entry.group))
     }
 
-    /// Whether a member of the group could still commit in `topic`.
-    pub(crate) fn is_live(&self, name: &str) -> bool {
-        self.groups.lock().get(name).is_some_and(|entry| entry.group.phase() != Phase::Empty)
+    /// What the members of a group read.
+    pub(crate) fn reads(&self, name: &str) -> Reads {
+        self.groups.lock().get(name).map_or(Reads::Nothing, Entry::reads)
     }
 
     /// Expires members and closes rounds when their time has come, until asked to stop.
@@ -239,11 +279,14 @@ impl Groups {
         let mut groups = self.groups.lock();
         let mut next: Option<Instant> = None;
         let mut nothing = Vec::new();
+        let mut bytes = 0;
         for (name, entry) in groups.iter_mut() {
             if entry.group.next_deadline().is_some_and(|due| due <= now) {
                 entry.group.expire(now);
-                self.settle(name, &mut entry.group);
+                entry.active_ms = now_ms();
+                self.settle(name, entry);
             }
+            bytes += entry.group.bytes();
             if entry.is_nothing() {
                 nothing.push(name.clone());
             }
@@ -254,6 +297,7 @@ impl Groups {
         for name in nothing {
             groups.remove(&name);
         }
+        self.bytes.store(bytes, Ordering::Relaxed);
         next
     }
 }

@@ -19,7 +19,7 @@ pub(crate) async fn run(broker: Arc<Broker>, total_bytes: Option<u64>) {
         if let Err(error) = pass.await {
             tracing::error!(%error, "retention failed");
         }
-        broker.groups.forget_unused().await;
+        broker.groups.forget_expired(now_ms()).await;
         if broker.shutdown.unless(tokio::time::sleep(EVERY)).await.is_none() {
             return;
         }

@@ -208,7 +208,7 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         cluster_id: cluster.id,
         store,
         topics,
-        groups: Groups::restore(state.clone(), &entries),
+        groups: Groups::restore(state.clone(), &entries, config.retention.offsets.0),
         producer_ids: ProducerIds::new(state.clone(), next_id),
         meters: Meters::new(Arc::clone(&stage.board)),
         shutdown: Shutdown::new(),

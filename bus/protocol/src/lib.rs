@@ -10,6 +10,7 @@ mod legacy;
 mod request;
 mod schema;
 mod schemas;
+mod subscription;
 mod wire;
 
 pub use fetch_answer::{FetchAnswer, PartitionAnswer};
@@ -21,6 +22,7 @@ pub use kafka_protocol::messages::ApiKey;
 pub use kafka_protocol::protocol::StrBytes;
 pub use request::{BodyError, EncodeError, Versioned, decode, encode_answer};
 pub use schema::ShapeError;
+pub use subscription::subscribed_topics;
 pub use wire::WireError;
 
 /// The client's side of the messages, for tests that speak to a broker as clients do.

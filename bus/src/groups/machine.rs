@@ -5,10 +5,10 @@
 
 mod join;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use logmill_bus_protocol::ResponseError;
+use logmill_bus_protocol::{ResponseError, subscribed_topics};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -20,6 +20,13 @@ use super::messages::{Joined, Reply, Sync, Synced, Who};
 const FIRST_WINDOW: Duration = Duration::from_millis(150);
 /// Members of one group, with those that were given an id and have not come back: each is told to the leader.
 const MEMBERS_MAX: usize = 1000;
+/// What one member may tell its leader: a consumer of ten thousand topics takes half of it.
+const METADATA_BYTES_MAX: usize = 1 << 20;
+/// What all members of a group may take: the leader brings their assignments back in one request, which may be so long.
+const BYTES_MAX: usize = 8 << 20;
+/// How far the generation jumps after a restart. Generations that never became stable were not written down: a
+/// client of one of them must not meet its number again.
+const GENERATIONS_SKIPPED: i32 = 1000;
 /// Sessions must lie between these, as clients expect of `group.min/max.session.timeout.ms`; the lower end is
 /// lower than Kafka's 6 s, the machine is near.
 const SESSION_LEAST: Duration = Duration::from_millis(500);
@@ -63,6 +70,8 @@ pub(crate) struct Group {
     pending: HashMap<String, Instant>,
     outbox: Vec<Reply>,
     changed: bool,
+    /// It was brought back and has made no generation since.
+    restored: bool,
 }
 
 /// A group's members in the state file.
@@ -73,6 +82,9 @@ pub(crate) struct GroupEntry {
     protocol: Option<String>,
     leader: Option<String>,
     members: Vec<MemberEntry>,
+    /// When a member was last seen, in milliseconds since 1970; set by whoever has a calendar.
+    #[serde(default)]
+    pub(crate) active_ms: Option<u64>,
 }
 
 type Code = Result<(), i16>;
@@ -93,6 +105,7 @@ impl Group {
             pending: HashMap::new(),
             outbox: Vec::new(),
             changed: false,
+            restored: false,
         }
     }
 
@@ -110,6 +123,7 @@ impl Group {
             protocol: entry.protocol,
             leader: entry.leader,
             members,
+            restored: true,
             ..Self::new()
         }
     }
@@ -122,6 +136,7 @@ impl Group {
             protocol: self.protocol.clone(),
             leader: self.leader.clone(),
             members: self.members.values().map(Member::entry).collect(),
+            active_ms: None,
         }
     }
 
@@ -137,6 +152,27 @@ impl Group {
     pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values()
     }
+    /// What its members take in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.members.values().map(Member::bytes).sum()
+    }
+
+    /// The topics that its members subscribe to; `None` when they are no consumers, or say it in a way of their own.
+    pub(crate) fn subscribed(&self) -> Option<BTreeSet<String>> {
+        /// The type of all clients that read topics; others (Connect workers) share other things.
+        const CONSUMER: &str = "consumer";
+        if self.protocol_type() != CONSUMER {
+            return None;
+        }
+        let mut all = BTreeSet::new();
+        for member in self.members.values() {
+            for (_, metadata) in &member.protocols {
+                all.extend(subscribed_topics(metadata).ok()?);
+            }
+        }
+        Some(all)
+    }
+
     /// Nobody is in it nor about to be.
     pub(crate) fn is_deserted(&self) -> bool {
         self.members.is_empty() && self.pending.is_empty()
@@ -189,7 +225,7 @@ impl Group {
             }
             return;
         };
-        self.generation = self.generation.wrapping_add(1).max(1);
+        self.next_generation();
         self.protocol = self.vote();
         let leader_is_here =
             self.leader.as_ref().and_then(|id| self.members.get(id)).is_some_and(|member| member.joining.is_some());
@@ -210,9 +246,14 @@ impl Group {
         }
     }
 
+    fn next_generation(&mut self) {
+        let step = if std::mem::take(&mut self.restored) { GENERATIONS_SKIPPED } else { 1 };
+        self.generation = self.generation.wrapping_add(step).max(1);
+    }
+
     fn become_empty(&mut self) {
         self.phase = Phase::Empty;
-        self.generation = self.generation.wrapping_add(1).max(1);
+        self.next_generation();
         self.protocol = None;
         self.leader = None;
         self.changed = true;

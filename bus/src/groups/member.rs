@@ -70,6 +70,12 @@ impl Member {
         self.protocols.iter().find(|(name, _)| name == protocol).map(|(_, bytes)| bytes.clone()).unwrap_or_default()
     }
 
+    /// What it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let names = self.id.len() + self.client_id.len() + self.instance_id.as_ref().map_or(0, String::len);
+        names + protocols_bytes(&self.protocols) + self.assignment.len()
+    }
+
     pub(super) fn supports(&self, protocol: &str) -> bool {
         self.protocols.iter().any(|(name, _)| name == protocol)
     }
@@ -87,6 +93,13 @@ impl Member {
             assignment: self.assignment.to_vec(),
         }
     }
+}
+
+/// What protocols take in memory, about.
+pub(super) fn protocols_bytes(protocols: &[(String, Bytes)]) -> usize {
+    /// Two pointers with their lengths, so that many empty ones count too.
+    const EACH: usize = 64;
+    protocols.iter().map(|(name, metadata)| EACH + name.len() + metadata.len()).sum()
 }
 
 /// A member in the state file.

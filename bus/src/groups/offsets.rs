@@ -1,17 +1,15 @@
-//! Committed offsets: kept on disk before they are acknowledged, forgotten on request or after a week of silence.
+//! Committed offsets: kept on disk before they are acknowledged, forgotten on request or when nobody needs them.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use logmill_bus_protocol::ResponseError;
 
-use super::{Committed, Entry, GROUPS_MAX, Groups, Place, Who, now_ms};
+use super::{Committed, Entry, GROUPS_MAX, Groups, Place, Reads, Who, now_ms};
 use crate::state_file::NotWritten;
 use crate::state_key::{Change, StateKey};
 
 /// A commit's note, as Kafka's `offset.metadata.max.bytes`.
 pub(super) const NOTE_BYTES_MAX: usize = 4096;
-/// Offsets of a group go when it had no members and no commit for so long, as Kafka's `offsets.retention.minutes`.
-const FORGET_AFTER: Duration = Duration::from_secs(7 * 86_400);
 
 impl Groups {
     /// Takes commits of a group. The first says for each place whether it was taken (its note may be too long), once
@@ -114,43 +112,61 @@ impl Groups {
 
     /// Forgets what groups committed in a topic that is gone.
     pub(crate) async fn forget_topic(&self, topic: &str) {
-        let changes: Vec<_> = {
-            let mut groups = self.groups.lock();
-            let of_group = |(name, entry): (&String, &mut Entry)| {
-                let gone: Vec<_> = entry.offsets.keys().filter(|(known, _)| known == topic).cloned().collect();
-                gone.into_iter()
-                    .map(|place| {
-                        entry.offsets.remove(&place);
-                        Change::remove(StateKey::Offset(name.clone(), place.0, place.1))
-                    })
-                    .collect::<Vec<_>>()
-            };
-            let changes = groups.iter_mut().flat_map(of_group).collect();
-            groups.retain(|_, entry| !entry.is_nothing());
-            changes
-        };
-        if let Err(error) = self.state.put(changes).await {
+        let of_topic = |entry: &Entry| entry.offsets.keys().filter(|(known, _)| known == topic).cloned().collect();
+        if let Err(error) = self.forget_where(&of_topic).await {
             tracing::warn!(topic, %error, "commits in a removed topic are forgotten in memory only");
         }
     }
 
-    /// Forgets groups that nobody has used for a week. Called now and then.
-    pub(crate) async fn forget_unused(&self) {
-        let oldest_ms = now_ms().saturating_sub(u64::try_from(FORGET_AFTER.as_millis()).unwrap_or(u64::MAX));
-        let is_unused = |entry: &Entry| {
-            entry.group.is_deserted()
-                && entry.active_ms < oldest_ms
-                && entry.offsets.values().all(|committed| committed.at_ms < oldest_ms)
-        };
-        let unused: Vec<_> = {
-            let groups = self.groups.lock();
-            groups.iter().filter(|(_, entry)| is_unused(entry)).map(|(name, _)| name.clone()).collect()
-        };
-        for name in unused {
-            tracing::info!(group = name, "forgets a group that nobody used for a week");
-            if let Err(code) = self.forget(&name, None).await {
-                tracing::debug!(group = name, code, "not forgotten after all");
-            }
+    /// Forgets what is kept no longer, and groups of which nothing is left. Called now and then.
+    pub(crate) async fn forget_expired(&self, now_ms: u64) {
+        let oldest_ms = now_ms.saturating_sub(u64::try_from(self.offsets_kept.as_millis()).unwrap_or(u64::MAX));
+        if let Err(error) = self.forget_where(&|entry| expired(entry, oldest_ms)).await {
+            tracing::warn!(%error, "commits that are too old are forgotten in memory only");
         }
     }
+
+    /// Forgets of every group the places that are chosen, and the groups of which nothing is left.
+    fn forget_where(
+        &self,
+        choose: &dyn Fn(&Entry) -> Vec<Place>,
+    ) -> impl Future<Output = Result<(), NotWritten>> + Send + use<> {
+        let mut changes = Vec::new();
+        // Held until the changes are handed over, so that no later commit is overtaken by them.
+        let mut groups = self.groups.lock();
+        groups.retain(|name, entry| {
+            let going = choose(entry);
+            if going.is_empty() {
+                return true;
+            }
+            tracing::info!(group = name, commits = going.len(), "forgets commits that nobody needs any more");
+            for (topic, partition) in going {
+                entry.offsets.remove(&(topic.clone(), partition));
+                changes.push(Change::remove(StateKey::Offset(name.clone(), topic, partition)));
+            }
+            let stays = !entry.is_nothing();
+            if !stays {
+                changes.push(Change::remove(StateKey::Group(name.clone())));
+            }
+            stays
+        });
+        self.state.put(changes)
+    }
+}
+
+/// What a group has committed and may be forgotten (after KIP-211): all of it once the group has been without members
+/// for long enough; of a live group only what it does not read any more; where nobody ever joined, each commit by its
+/// own age.
+fn expired(entry: &Entry, oldest_ms: u64) -> Vec<Place> {
+    let reads = entry.reads();
+    let is_old = |((topic, _), committed): &(&Place, &Committed)| {
+        let last_ms = match &reads {
+            Reads::Anything => return false,
+            Reads::Topics(topics) if topics.contains(topic) => return false,
+            Reads::Nothing if !entry.group.protocol_type().is_empty() => committed.at_ms.max(entry.active_ms),
+            Reads::Nothing | Reads::Topics(_) => committed.at_ms,
+        };
+        last_ms < oldest_ms
+    };
+    entry.offsets.iter().filter(is_old).map(|(place, _)| place.clone()).collect()
 }

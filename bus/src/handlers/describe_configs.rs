@@ -96,6 +96,7 @@ fn this_broker(broker: &Broker, asked: &DescribeConfigsResource) -> Configs {
         one("num.partitions", defaults.partitions.to_string()),
         one("auto.create.topics.enable", broker.auto_create_topics.to_string()),
         one("default.replication.factor", "1".to_owned()),
+        one("offsets.retention.minutes", (broker.groups.offsets_kept().as_secs() / 60).to_string()),
     ];
     let broker_names = [
         ("log.retention.ms", "retention.ms"),

@@ -5,9 +5,9 @@ use std::time::Instant;
 use logmill_bus_protocol::ResponseError;
 use tokio::sync::oneshot;
 
-use super::super::member::Member;
+use super::super::member::{Member, protocols_bytes};
 use super::super::messages::{Join, Joined, JoinedMember, Reply, Synced};
-use super::{Group, MEMBERS_MAX, Phase, SESSION_LEAST, SESSION_MOST};
+use super::{BYTES_MAX, Group, MEMBERS_MAX, METADATA_BYTES_MAX, Phase, SESSION_LEAST, SESSION_MOST};
 
 enum Admitted {
     /// It is in this generation already.
@@ -39,6 +39,9 @@ impl Group {
         if !(SESSION_LEAST..=SESSION_MOST).contains(&join.session) {
             return Err(refused(ResponseError::InvalidSessionTimeout));
         }
+        if protocols_bytes(&join.protocols) > METADATA_BYTES_MAX {
+            return Err(refused(ResponseError::GroupMaxSizeReached));
+        }
         if join.protocol_type.is_empty() || join.protocols.is_empty() || !self.agrees_with(join) {
             return Err(refused(ResponseError::InconsistentGroupProtocol));
         }
@@ -47,7 +50,7 @@ impl Group {
             if let Some(old_id) = known_instance {
                 return Ok(self.replace_static(&old_id, fresh_id, join, now));
             }
-            if self.members.len() + self.pending.len() >= MEMBERS_MAX {
+            if self.members.len() + self.pending.len() >= MEMBERS_MAX || self.bytes() > BYTES_MAX {
                 return Err(refused(ResponseError::GroupMaxSizeReached));
             }
             if join.takes_id && join.instance_id.is_none() {

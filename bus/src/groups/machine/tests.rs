@@ -1,5 +1,7 @@
 //! Groups without a socket and with a clock of the test's own.
 
+mod clients;
+
 use super::super::messages::Join;
 use super::*;
 use bytes::Bytes;
