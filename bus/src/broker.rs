@@ -1,16 +1,18 @@
 //! What all connections share.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use logmill_bus_log::LogStore;
+use logmill_bus_protocol::ResponseError;
 use logmill_core::Shutdown;
 
 use crate::budget::Budget;
-use crate::config::host_and_port;
 use crate::groups::Groups;
+use crate::handlers::Call;
 use crate::meters::Meters;
 use crate::producer_ids::ProducerIds;
+use crate::security::acl::Kind;
+use crate::security::{Authorizer, Operation, Resource};
 use crate::topics::{Topic, TopicError, Topics, is_name};
 
 /// This broker's number; there is no other.
@@ -25,8 +27,7 @@ pub(crate) struct Broker {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) meters: Meters,
     pub(crate) shutdown: Shutdown,
-    /// Told to clients instead of the address that they came in on.
-    pub(crate) advertised: Option<(String, u16)>,
+    pub(crate) authorizer: Authorizer,
     pub(crate) auto_create_topics: bool,
     /// What large requests may take while they come in.
     pub(crate) requests: Budget,
@@ -35,9 +36,33 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Where a client that came in on `local` is told to connect.
-    pub(crate) fn address_for(&self, local: SocketAddr) -> (String, u16) {
-        self.advertised.clone().unwrap_or_else(|| (local.ip().to_canonical().to_string(), local.port()))
+    /// Whether the client behind `call` may do this; every handler asks, for everything that a request names.
+    pub(crate) fn allows(&self, call: &Call, operation: Operation, on: Resource<'_>) -> bool {
+        let allowed = self.authorizer.allows(&call.principal, call.peer.ip().to_canonical(), operation, on);
+        if !allowed {
+            self.meters.denied.add(1);
+            tracing::debug!(principal = %call.principal, peer = %call.peer, ?operation, ?on, "denied");
+        }
+        allowed
+    }
+
+    /// The same, with the protocol's code for the refusal.
+    pub(crate) fn check(&self, call: &Call, operation: Operation, on: Resource<'_>) -> Result<(), ResponseError> {
+        if self.allows(call, operation, on) { Ok(()) } else { Err(on.kind().refusal()) }
+    }
+
+    /// Whether there may be any resource of `kind` that the client behind `call` may do this to.
+    pub(crate) fn allows_any(&self, call: &Call, operation: Operation, kind: Kind) -> bool {
+        self.authorizer.allows_any(&call.principal, call.peer.ip().to_canonical(), operation, kind)
+    }
+
+    /// What the client behind `call` may do, a bit for each operation, as clients are told that ask.
+    pub(crate) fn operations(&self, call: &Call, on: Resource<'_>) -> i32 {
+        let host = call.peer.ip().to_canonical();
+        let operations = on.kind().operations().iter();
+        operations
+            .filter(|operation| self.authorizer.allows(&call.principal, host, **operation, on))
+            .fold(0, |bits, operation| bits | 1 << operation.code())
     }
 
     /// The topic, made if it is missing and both sides want that.
@@ -57,9 +82,4 @@ impl Broker {
             outcome => outcome,
         }
     }
-}
-
-/// The configured address to tell to clients.
-pub(crate) fn advertised(address: Option<&str>) -> Option<(String, u16)> {
-    address.and_then(host_and_port)
 }

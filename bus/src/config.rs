@@ -4,6 +4,8 @@ use logmill_core::config::{ByteSize, Checked, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::security::principal::USER;
+
 /// The bus between the stages: an embedded broker that speaks Kafka's protocol, or a Kafka cluster that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -31,6 +33,18 @@ pub struct Config {
     pub message_bytes_max: ByteSize,
     /// Clients that may be connected at a time; further ones are turned away.
     pub connections_max: usize,
+    /// What clients may do.
+    pub acls: AclConfig,
+}
+
+/// What clients may do: access rules as Kafka has them, made with its own tools and kept by the broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AclConfig {
+    /// Asks the rules. Nothing is allowed then that no rule allows, except to `super_users`.
+    pub enabled: bool,
+    /// Who may do everything, each as `User:NAME`.
+    pub super_users: Vec<String>,
 }
 
 /// How long and how much is kept.
@@ -75,6 +89,7 @@ impl Default for Config {
             // Sixteen times Kafka's default: a multi-line event may be long, and a batch holds many.
             message_bytes_max: ByteSize(16 << 20),
             connections_max: 1000,
+            acls: AclConfig::default(),
         }
     }
 }
@@ -115,6 +130,12 @@ impl Checked for Config {
             && host_and_port(advertised).is_none()
         {
             refuse("advertised", format!("`{advertised}` is not host:port"));
+        }
+        for (index, user) in self.acls.super_users.iter().enumerate() {
+            if user.strip_prefix(USER).is_none_or(str::is_empty) {
+                let message = format!("`{user}` is not of the form {USER}NAME");
+                problems.push((format!("acls.super_users.{index}"), message));
+            }
         }
         problems
     }

@@ -18,6 +18,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::broker::Broker;
 use crate::handlers::{self, Answer, Call, Refused};
+use crate::listener::Listener;
+use crate::security::Principal;
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +67,13 @@ struct Outgoing {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, broker: &Arc<Broker>, limits: Limits) {
+pub(crate) async fn serve(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    listener: &Arc<Listener>,
+    broker: &Arc<Broker>,
+    limits: Limits,
+) {
     // Answers are written whole: there is nothing to gather.
     if stream.set_nodelay(true).is_err() {
         return;
@@ -74,7 +82,8 @@ pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, broker: &Arc<
     let (reading, writing) = stream.split();
     let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
     let room = Semaphore::new(ANSWER_BYTES_MAX as usize);
-    let requests = Requests { reading, sender, room: &room, broker, local, peer };
+    let principal = Principal::anonymous();
+    let requests = Requests { reading, sender, room: &room, broker, listener, principal, local, peer };
     let outcome = tokio::try_join!(requests.run(limits), write_answers(writing, receiver, &room));
     if let Err(End::Refused(reason)) = outcome {
         broker.meters.refused.add(1);
@@ -88,6 +97,8 @@ struct Requests<'c> {
     sender: mpsc::Sender<Outgoing>,
     room: &'c Semaphore,
     broker: &'c Arc<Broker>,
+    listener: &'c Arc<Listener>,
+    principal: Principal,
     local: SocketAddr,
     peer: SocketAddr,
 }
@@ -113,7 +124,13 @@ impl Requests<'_> {
             };
             let (header, body) = RequestHeader::take(&frame).map_err(|error| End::Refused(error.to_string()))?;
             drop(frame);
-            let call = Call { header, local: self.local, peer: self.peer };
+            let call = Call {
+                header,
+                principal: self.principal.clone(),
+                listener: Arc::clone(self.listener),
+                local: self.local,
+                peer: self.peer,
+            };
             self.broker.meters.requests.add(1);
             let answer = handlers::dispatch(self.broker, call, body).await?;
             held = None;

@@ -40,11 +40,16 @@ use logmill_bus_protocol::{
 
 use crate::broker::Broker;
 use crate::budget::Held;
+use crate::listener::Listener;
+use crate::security::Principal;
 
 /// A request apart from its body, and where it came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) header: RequestHeader,
+    /// Who asks.
+    pub(crate) principal: Principal,
+    pub(crate) listener: Arc<Listener>,
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
 }
@@ -52,6 +57,11 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) const fn version(&self) -> i16 {
         self.header.api_version
+    }
+
+    /// Where the client is told to connect.
+    pub(crate) fn address(&self) -> (String, u16) {
+        self.listener.address_for(self.local)
     }
 
     /// The answer's bytes.
@@ -214,9 +224,14 @@ fn check_epoch(theirs: i32, ours: i32) -> Result<(), i16> {
     }
 }
 
+/// What stands for the operations that a client did not ask for.
+const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
+
 fn text(text: impl Into<String>) -> StrBytes {
     StrBytes::from_string(text.into())
 }
 
+#[cfg(test)]
+mod permission_tests;
 #[cfg(test)]
 mod tests;

@@ -8,13 +8,15 @@ mod connection;
 mod epochs;
 mod groups;
 mod handlers;
+mod listener;
 mod meters;
 mod producer_ids;
 mod retention;
+mod security;
 mod service;
 mod state_file;
 mod state_key;
 mod topics;
 
-pub use config::{Config, RetentionConfig};
+pub use config::{AclConfig, Config, RetentionConfig};
 pub use service::{BuildError, RunError, Service};

@@ -18,6 +18,8 @@ pub(crate) struct Meters {
     pub(crate) requests: Counter,
     /// Connections closed because of what came in on them.
     pub(crate) refused: Counter,
+    /// What clients asked for and may not do.
+    pub(crate) denied: Counter,
     /// Where gauges and problems go.
     pub(crate) board: Arc<StatusBoard>,
 }
@@ -30,6 +32,7 @@ impl Meters {
             bytes_out: board.counter("bytes_out"),
             requests: board.counter("requests"),
             refused: board.counter("connections_refused"),
+            denied: board.counter("denied"),
             board,
         }
     }

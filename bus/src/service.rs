@@ -1,5 +1,6 @@
 //! Builds the broker (binds, recovers, restores) and runs it until asked to stop.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +13,17 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{Broker, advertised};
+use crate::broker::Broker;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::connection::{self, Limits};
 use crate::groups::Groups;
+use crate::listener::Listener;
 use crate::meters::Meters;
 use crate::producer_ids::ProducerIds;
 use crate::retention;
+use crate::security::Authorizer;
+use crate::security::acl::Binding;
 use crate::state_file::{Entries, NotWritten, StateError, StateFile};
 use crate::state_key::{Change, ClusterEntry, StateKey};
 use crate::topics::{Defaults, Topics};
@@ -73,7 +77,8 @@ const ANSWERS_BYTES_MAX: usize = 128 << 20;
 pub struct Service {
     broker: Arc<Broker>,
     state: StateFile,
-    listener: TcpListener,
+    socket: TcpListener,
+    listener: Arc<Listener>,
     local_addr: SocketAddr,
     limits: Limits,
     connections_max: usize,
@@ -92,15 +97,16 @@ impl Service {
     /// # Errors
     /// When the port or the folder can't be used.
     pub async fn build(config: Config, stage: Stage) -> Result<Self, BuildError> {
-        let listener = listen::bind("bus.listen", &config.listen, config.insecure).await?;
-        let local_addr = listener.local_addr().map_err(|error| BuildError::Internal(error.to_string()))?;
+        let socket = listen::bind("bus.listen", &config.listen, config.insecure).await?;
+        let listener = Arc::new(Listener::simple(&config));
+        let local_addr = socket.local_addr().map_err(|error| BuildError::Internal(error.to_string()))?;
         let open = move || open(&config, &stage);
         let opened =
             tokio::task::spawn_blocking(open).await.map_err(|error| BuildError::Internal(error.to_string()))?;
         let Opened { broker, state, changes, limits, connections_max, total_bytes } = opened?;
         state.put(changes).await?;
         broker.meters.board.set_address("kafka", local_addr);
-        Ok(Self { broker, state, listener, local_addr, limits, connections_max, total_bytes })
+        Ok(Self { broker, state, socket, listener, local_addr, limits, connections_max, total_bytes })
     }
 
     /// Where it listens.
@@ -123,9 +129,9 @@ impl Service {
         });
         broker.meters.board.set_ready(true);
         tracing::info!(address = %self.local_addr, cluster = broker.cluster_id, "the bus listens");
-        let accepting = accept(&self.listener, &broker, self.limits, self.connections_max, &tasks);
+        let accepting = accept(&self.socket, &self.listener, &broker, self.limits, self.connections_max, &tasks);
         shutdown.unless(accepting).await;
-        drop(self.listener);
+        drop(self.socket);
         broker.meters.board.set_ready(false);
         broker.shutdown.trigger();
         tasks.close();
@@ -146,7 +152,8 @@ impl Service {
 
 /// Takes connections in, up to the limit.
 async fn accept(
-    listener: &TcpListener,
+    socket: &TcpListener,
+    listener: &Arc<Listener>,
     broker: &Arc<Broker>,
     limits: Limits,
     connections_max: usize,
@@ -155,7 +162,7 @@ async fn accept(
     let places = Arc::new(Semaphore::new(connections_max));
     let mut turned_away = 0u64;
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, mostly: it passes when connections close.
@@ -171,11 +178,11 @@ async fn accept(
             }
             continue;
         };
-        let (broker, places) = (Arc::clone(broker), Arc::clone(&places));
+        let (broker, places, listener) = (Arc::clone(broker), Arc::clone(&places), Arc::clone(listener));
         let open = move |places: &Semaphore| (connections_max - places.available_permits()) as f64;
         broker.meters.board.set_gauge("connections", open(&places));
         tasks.spawn(async move {
-            connection::serve(stream, peer, &broker, limits).await;
+            connection::serve(stream, peer, &listener, &broker, limits).await;
             drop(place);
             broker.meters.board.set_gauge("connections", open(&places));
         });
@@ -212,7 +219,7 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         producer_ids: ProducerIds::new(state.clone(), next_id),
         meters: Meters::new(Arc::clone(&stage.board)),
         shutdown: Shutdown::new(),
-        advertised: advertised(config.advertised.as_deref()),
+        authorizer: Authorizer::new(&config.acls, acls(&entries)),
         auto_create_topics: config.auto_create_topics,
         requests: Budget::new(
             REQUESTS_BYTES_MAX.max(usize::try_from(config.request_bytes_max.0).unwrap_or(usize::MAX)),
@@ -227,6 +234,12 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         connections_max: config.connections_max,
         total_bytes: config.retention.total_bytes.map(|size| size.0),
     })
+}
+
+/// The access rules that were made.
+fn acls(entries: &Entries) -> BTreeSet<Binding> {
+    let binding = |key: &StateKey| if let StateKey::Acl(binding) = key { Some(binding.clone()) } else { None };
+    entries.keys().filter_map(binding).collect()
 }
 
 /// Who this broker is: as it was, with a raised epoch if the last end was not clean.

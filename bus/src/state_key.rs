@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::security::acl::Binding;
+
 /// The key of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,6 +18,8 @@ pub(crate) enum StateKey {
     Topic(String),
     /// The members of a group: `GroupEntry`.
     Group(String),
+    /// An access rule: the key says all.
+    Acl(Binding),
     /// The committed offset of a group in a partition of a topic: `Committed`.
     Offset(String, String, i32),
 }
@@ -54,14 +58,28 @@ impl Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::security::acl::{Kind, Operation, Pattern, Permission};
     use proptest::prelude::*;
+
+    fn rule(principal: String, name: String) -> Binding {
+        Binding {
+            kind: Kind::TransactionalId,
+            pattern: Pattern::Prefixed,
+            name,
+            principal,
+            host: "*".to_owned(),
+            operation: Operation::IdempotentWrite,
+            permission: Permission::Deny,
+        }
+    }
 
     proptest! {
         #[test]
         fn keys_come_back(group: String, topic: String, partition: i32) {
             for key in [
                 StateKey::Cluster, StateKey::ProducerIds, StateKey::Topic(topic.clone()),
-                StateKey::Group(group.clone()), StateKey::Offset(group, topic, partition),
+                StateKey::Group(group.clone()), StateKey::Offset(group.clone(), topic.clone(), partition),
+                StateKey::Acl(rule(group, topic)),
             ] {
                 let text = serde_json::to_vec(&key).unwrap();
                 prop_assert_eq!(serde_json::from_slice::<StateKey>(&text).unwrap(), key);

@@ -11,12 +11,13 @@ use logmill_bus_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use super::describe_configs::TOPIC;
 use super::{Call, text};
 use crate::broker::Broker;
+use crate::security::{Operation, Resource};
 use crate::topics::{TopicError, check_settings};
 
-pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: AlterConfigsRequest) -> AlterConfigsResponse {
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let mut responses = Vec::with_capacity(request.resources.len());
     for asked in request.resources {
-        let outcome = replace(broker, &asked, request.validate_only).await;
+        let outcome = replace(broker, call, &asked, request.validate_only).await;
         let response = AlterConfigsResourceResponse::default()
             .with_resource_type(asked.resource_type)
             .with_resource_name(asked.resource_name)
@@ -29,8 +30,8 @@ pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: AlterConfigs
     AlterConfigsResponse::default().with_responses(responses)
 }
 
-async fn replace(broker: &Broker, asked: &AlterConfigsResource, only_check: bool) -> Result<(), Refusal> {
-    let topic = topic_of(asked.resource_type, &asked.resource_name)?;
+async fn replace(broker: &Broker, call: &Call, asked: &AlterConfigsResource, only_check: bool) -> Result<(), Refusal> {
+    let topic = topic_of(broker, call, asked.resource_type, &asked.resource_name)?;
     let settings = asked
         .configs
         .iter()
@@ -46,8 +47,11 @@ pub(super) fn refusal(error: &TopicError) -> Refusal {
     (error.code(), error.to_string())
 }
 
-/// The topic that a resource names, when it is one.
-pub(super) fn topic_of(resource_type: i8, name: &str) -> Result<&str, Refusal> {
+/// The topic that a resource names, when it is one that the client may change.
+pub(super) fn topic_of<'n>(broker: &Broker, call: &Call, resource_type: i8, name: &'n str) -> Result<&'n str, Refusal> {
+    let resource = if resource_type == TOPIC { Resource::Topic(name) } else { Resource::Cluster };
+    let refused = |error: ResponseError| (error.code(), format!("{} may not change these settings", call.principal));
+    broker.check(call, Operation::AlterConfigs, resource).map_err(refused)?;
     if resource_type == TOPIC {
         Ok(name)
     } else {

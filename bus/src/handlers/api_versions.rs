@@ -24,6 +24,6 @@ pub(super) fn unknown_version(call: &Call) -> Result<Answer, Refused> {
     let only = SERVED.iter().filter(|served| served.api == ApiKey::ApiVersions).map(listed).collect();
     let response =
         ApiVersionsResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()).with_api_keys(only);
-    let oldest = Call { header: RequestHeader { api_version: 0, ..call.header.clone() }, ..*call };
+    let oldest = Call { header: RequestHeader { api_version: 0, ..call.header.clone() }, ..call.clone() };
     Ok(Answer::Now(vec![oldest.answer::<ApiVersionsRequest>(&response)?]))
 }

@@ -11,18 +11,25 @@ use logmill_bus_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use super::describe_configs::{SOURCE_DEFAULT, SOURCE_TOPIC};
 use super::{Call, text};
 use crate::broker::Broker;
+use crate::security::{Operation, Resource};
 use crate::topics::{SETTINGS, TopicError};
 
-pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let result = CreatableTopicResult::default().with_name(topic.name.clone()).with_error_message(None);
-        results.push(match create(broker, &topic, request.validate_only).await {
-            Ok((partitions, id, settings)) => result
-                .with_topic_id(id)
-                .with_num_partitions(partitions)
-                .with_replication_factor(1)
-                .with_configs(Some(configs(broker, &settings))),
+        let created = match may_create(broker, call, &topic.name) {
+            true => create(broker, &topic, request.validate_only).await,
+            false => Err((REFUSED.code(), format!("{} may not create topics of this name", call.principal))),
+        };
+        results.push(match created {
+            Ok((partitions, id, settings)) => {
+                let made = result.with_topic_id(id).with_num_partitions(partitions).with_replication_factor(1);
+                match broker.check(call, Operation::DescribeConfigs, Resource::Topic(&topic.name)) {
+                    Ok(()) => made.with_configs(Some(configs(broker, &settings))),
+                    Err(refused) => made.with_topic_config_error_code(refused.code()).with_configs(None),
+                }
+            }
             Err((code, message)) => result
                 .with_error_code(code)
                 .with_error_message(Some(text(message)))
@@ -32,6 +39,14 @@ pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: CreateTopics
         });
     }
     CreateTopicsResponse::default().with_topics(results)
+}
+
+const REFUSED: ResponseError = ResponseError::TopicAuthorizationFailed;
+
+/// Who may create in the cluster may create every topic.
+pub(super) fn may_create(broker: &Broker, call: &Call, topic: &str) -> bool {
+    let resources = [Resource::Cluster, Resource::Topic(topic)];
+    resources.into_iter().any(|resource| broker.allows(call, Operation::Create, resource))
 }
 
 type Settings = BTreeMap<String, String>;

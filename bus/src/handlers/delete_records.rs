@@ -9,22 +9,25 @@ use logmill_bus_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse
 
 use super::Call;
 use crate::broker::Broker;
+use crate::security::{Operation, Resource};
 
 /// Stands for the end of what consumers may see.
 const ALL: i64 = -1;
 
-pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for asked in request.topics {
-        let topic = broker.topics.named(&asked.name);
+        let allowed = broker.check(call, Operation::Delete, Resource::Topic(&asked.name));
+        let topic = allowed.map(|()| broker.topics.named(&asked.name));
         let mut result = DeleteRecordsTopicResult::default().with_name(asked.name);
         for partition in asked.partitions {
             let index = partition.partition_index;
-            let slot = topic.as_ref().and_then(|topic| topic.partition(index));
-            let outcome = match slot.map(|slot| slot.log.clone()) {
-                None => Err(ResponseError::UnknownTopicOrPartition.code()),
-                Some(None) => Err(ResponseError::KafkaStorageError.code()),
-                Some(Some(log)) => delete(log, partition.offset).await,
+            let slot = topic.as_ref().map(|topic| topic.as_ref().and_then(|topic| topic.partition(index)));
+            let outcome = match slot.map(|slot| slot.map(|slot| slot.log.clone())) {
+                Err(refused) => Err(refused.code()),
+                Ok(None) => Err(ResponseError::UnknownTopicOrPartition.code()),
+                Ok(Some(None)) => Err(ResponseError::KafkaStorageError.code()),
+                Ok(Some(Some(log))) => delete(log, partition.offset).await,
             };
             let answer = DeleteRecordsPartitionResult::default().with_partition_index(index);
             result.partitions.push(match outcome {

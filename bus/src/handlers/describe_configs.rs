@@ -11,6 +11,7 @@ use logmill_bus_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResp
 
 use super::{Call, text};
 use crate::broker::{Broker, NODE_ID};
+use crate::security::{Operation, Resource};
 use crate::topics::SETTINGS;
 
 pub(super) const TOPIC: i8 = 2;
@@ -21,15 +22,20 @@ const SOURCE_STATIC_BROKER: i8 = 4;
 pub(super) const SOURCE_DEFAULT: i8 = 5;
 const KIND_TEXT: i8 = 2;
 
-pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    call: &Call,
+    request: DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
     let results = request.resources.iter().map(|asked| {
         let result = DescribeConfigsResult::default()
             .with_resource_type(asked.resource_type)
             .with_resource_name(asked.resource_name.clone())
             .with_error_message(None);
         let known = match asked.resource_type {
-            TOPIC => topic(broker, &request, asked),
-            BROKER => this_broker(broker, asked),
+            TOPIC => may_see(broker, call, Resource::Topic(&asked.resource_name))
+                .and_then(|()| topic(broker, &request, asked)),
+            BROKER => may_see(broker, call, Resource::Cluster).and_then(|()| this_broker(broker, asked)),
             other => Err((ResponseError::InvalidRequest, format!("resources of type {other} have no settings here"))),
         };
         match known {
@@ -43,6 +49,11 @@ pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: DescribeConf
         }
     });
     DescribeConfigsResponse::default().with_results(results.collect())
+}
+
+fn may_see(broker: &Broker, call: &Call, on: Resource<'_>) -> Result<(), (ResponseError, String)> {
+    let refusal = |refused| (refused, format!("{} may not see these settings", call.principal));
+    broker.check(call, Operation::DescribeConfigs, on).map_err(refusal)
 }
 
 type Configs = Result<Vec<DescribeConfigsResourceResult>, (ResponseError, String)>;

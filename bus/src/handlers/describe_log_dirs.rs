@@ -9,11 +9,19 @@ use logmill_bus_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResp
 
 use super::{Call, text};
 use crate::broker::Broker;
+use crate::security::{Operation, Resource};
 
 /// There is one, and where it lies is nobody's business.
 const LOG_DIR: &str = "log";
 
-pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    call: &Call,
+    request: DescribeLogDirsRequest,
+) -> DescribeLogDirsResponse {
+    if let Err(refused) = broker.check(call, Operation::Describe, Resource::Cluster) {
+        return DescribeLogDirsResponse::default().with_error_code(refused.code());
+    }
     let wanted = |name: &str, partition: i32| {
         request.topics.as_ref().is_none_or(|topics| {
             topics.iter().any(|topic| topic.topic.as_str() == name && topic.partitions.contains(&partition))

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::{Answer, Call, Refused, check_epoch};
 use crate::broker::Broker;
 use crate::budget::Held;
+use crate::security::{Operation, Resource};
 use crate::topics::Topic;
 
 /// The most records in one answer, whatever the client would take: Kafka's clients ask for 50 MiB, which many of them
@@ -60,7 +61,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
         let refused = FetchAnswer::refused(ResponseError::FetchSessionIdNotFound.code());
         return Ok(Answer::Now(refused.encode(call.header.correlation_id, version)?));
     }
-    let mut parts = parts(broker, version, &request.topics);
+    let mut parts = parts(broker, call, &request.topics);
     let most = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
     let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(ANSWER_BYTES_SHORT);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
@@ -107,14 +108,10 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
     })
 }
 
-fn parts(broker: &Broker, version: i16, topics: &[FetchTopic]) -> Vec<Part> {
+fn parts(broker: &Broker, call: &Call, topics: &[FetchTopic]) -> Vec<Part> {
     let mut parts = Vec::new();
     for (index, asked) in topics.iter().enumerate() {
-        let topic = if version >= IDS_SINCE {
-            broker.topics.with_id(asked.topic_id).ok_or(ResponseError::UnknownTopicId.code())
-        } else {
-            broker.topics.named(&asked.topic).ok_or(ResponseError::UnknownTopicOrPartition.code())
-        };
+        let topic = find(broker, call, asked).map_err(|error| error.code());
         for partition in &asked.partitions {
             let log = topic.as_deref().map_err(|code| *code).and_then(|topic| log_of(topic, partition));
             let answer = PartitionAnswer {
@@ -134,6 +131,17 @@ fn parts(broker: &Broker, version: i16, topics: &[FetchTopic]) -> Vec<Part> {
         }
     }
     parts
+}
+
+fn find(broker: &Broker, call: &Call, asked: &FetchTopic) -> Result<Arc<Topic>, ResponseError> {
+    let may_read = |name: &str| broker.check(call, Operation::Read, Resource::Topic(name));
+    if call.version() >= IDS_SINCE {
+        let topic = broker.topics.with_id(asked.topic_id).ok_or(ResponseError::UnknownTopicId)?;
+        may_read(&topic.name)?;
+        return Ok(topic);
+    }
+    may_read(&asked.topic)?;
+    broker.topics.named(&asked.topic).ok_or(ResponseError::UnknownTopicOrPartition)
 }
 
 fn log_of(topic: &Topic, asked: &FetchPartition) -> Result<Log, i16> {

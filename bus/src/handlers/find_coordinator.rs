@@ -8,6 +8,7 @@ use logmill_bus_protocol::{ResponseError, StrBytes};
 
 use super::{Call, text};
 use crate::broker::{Broker, NODE_ID};
+use crate::security::{Operation, Resource};
 
 const GROUP: i8 = 0;
 /// Clients ask for this before InitProducerId, which then says that transactions are not offered; an error here they
@@ -21,12 +22,22 @@ pub(super) async fn handle(
     call: &Call,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let (host, port) = broker.address_for(call.local);
-    let unknown = !matches!(request.key_type, GROUP | TRANSACTION);
-    let refusal = unknown.then(|| text("this broker coordinates consumer groups and nothing else"));
-    let code = refusal.as_ref().map_or(0, |_| ResponseError::InvalidRequest.code());
+    let (host, port) = call.address();
+    let refusal = |key: &str| {
+        let resource = match request.key_type {
+            GROUP => Resource::Group(key),
+            TRANSACTION => Resource::TransactionalId(key),
+            _ => return Err((ResponseError::InvalidRequest, "this broker coordinates groups and transactions")),
+        };
+        broker.check(call, Operation::Describe, resource).map_err(|refused| (refused, "not authorized"))
+    };
+    let told = |outcome: Result<(), (ResponseError, &'static str)>| match outcome {
+        Ok(()) => (0, None),
+        Err((error, message)) => (error.code(), Some(text(message))),
+    };
     let response = FindCoordinatorResponse::default();
     if call.version() < SEVERAL_SINCE {
+        let (code, refusal) = told(refusal(&request.key));
         return response
             .with_error_code(code)
             .with_error_message(refusal)
@@ -35,10 +46,11 @@ pub(super) async fn handle(
             .with_port(i32::from(port));
     }
     let here = |key: StrBytes| {
+        let (code, refusal) = told(refusal(&key));
         Coordinator::default()
             .with_key(key)
             .with_error_code(code)
-            .with_error_message(refusal.clone())
+            .with_error_message(refusal)
             .with_node_id(BrokerId(NODE_ID))
             .with_host(text(host.as_str()))
             .with_port(i32::from(port))

@@ -17,12 +17,12 @@ const DELETE: i8 = 1;
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
-    _: &Call,
+    call: &Call,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let mut responses = Vec::with_capacity(request.resources.len());
     for asked in request.resources {
-        let outcome = change(broker, &asked, request.validate_only).await;
+        let outcome = change(broker, call, &asked, request.validate_only).await;
         let response = AlterConfigsResourceResponse::default()
             .with_resource_type(asked.resource_type)
             .with_resource_name(asked.resource_name)
@@ -35,8 +35,8 @@ pub(super) async fn handle(
     IncrementalAlterConfigsResponse::default().with_responses(responses)
 }
 
-async fn change(broker: &Broker, asked: &AlterConfigsResource, only_check: bool) -> Result<(), Refusal> {
-    let name = topic_of(asked.resource_type, &asked.resource_name)?;
+async fn change(broker: &Broker, call: &Call, asked: &AlterConfigsResource, only_check: bool) -> Result<(), Refusal> {
+    let name = topic_of(broker, call, asked.resource_type, &asked.resource_name)?;
     let topic = broker.topics.named(name).ok_or_else(|| refusal(&TopicError::Unknown))?;
     let mut settings = topic.settings.clone();
     for AlterableConfig { name, config_operation, value, .. } in &asked.configs {

@@ -7,9 +7,18 @@ use logmill_bus_protocol::messages::{InitProducerIdRequest, InitProducerIdRespon
 
 use super::Call;
 use crate::broker::Broker;
+use crate::security::acl::Kind;
+use crate::security::{Operation, Resource};
 
-pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: InitProducerIdRequest) -> InitProducerIdResponse {
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    call: &Call,
+    request: InitProducerIdRequest,
+) -> InitProducerIdResponse {
     let nothing = InitProducerIdResponse::default().with_producer_id(ProducerId(-1)).with_producer_epoch(-1);
+    if let Err(refused) = may_begin(broker, call, &request) {
+        return nothing.with_error_code(refused.code());
+    }
     if request.transactional_id.is_some() {
         // The one refusal that all clients take as final; others they retry until they give up.
         let code = ResponseError::TransactionalIdAuthorizationFailed.code();
@@ -27,5 +36,14 @@ pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: InitProducer
             tracing::error!(%error, "no producer id can be given out");
             nothing.with_error_code(ResponseError::CoordinatorNotAvailable.code())
         }
+    }
+}
+
+/// An idempotent producer needs no right of its own where it may write to some topic.
+fn may_begin(broker: &Broker, call: &Call, request: &InitProducerIdRequest) -> Result<(), ResponseError> {
+    match &request.transactional_id {
+        Some(id) => broker.check(call, Operation::Write, Resource::TransactionalId(id)),
+        None if broker.allows_any(call, Operation::Write, Kind::Topic) => Ok(()),
+        None => broker.check(call, Operation::IdempotentWrite, Resource::Cluster),
     }
 }

@@ -10,6 +10,7 @@ use logmill_bus_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use super::{Call, text};
 use crate::broker::Broker;
 use crate::groups::{Join, Joined};
+use crate::security::{Operation, Resource};
 
 const REBALANCE_TIMEOUT_SINCE: i16 = 1;
 const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
@@ -38,7 +39,10 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: JoinGroup
         takes_id: version >= MEMBER_ID_REQUIRED_SINCE,
         may_skip_assignment: version >= SKIP_ASSIGNMENT_SINCE,
     };
-    let joined = if request.group_id.is_empty() {
+    let allowed = broker.check(call, Operation::Read, Resource::Group(&request.group_id));
+    let joined = if let Err(refused) = allowed {
+        Joined::refused(refused.code(), join.member_id)
+    } else if request.group_id.is_empty() {
         Joined::refused(ResponseError::InvalidGroupId.code(), join.member_id)
     } else {
         let waiting = broker.groups.join(&request.group_id, join);

@@ -7,11 +7,15 @@ use logmill_bus_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
 use super::Call;
 use crate::broker::Broker;
+use crate::security::{Operation, Resource};
 
 const SEVERAL_SINCE: i16 = 3;
 
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
     let group = &request.group_id;
+    if let Err(refused) = broker.check(call, Operation::Read, Resource::Group(group)) {
+        return LeaveGroupResponse::default().with_error_code(refused.code());
+    }
     if call.version() < SEVERAL_SINCE {
         return LeaveGroupResponse::default().with_error_code(broker.groups.leave(group, &request.member_id, None));
     }

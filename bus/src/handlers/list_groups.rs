@@ -8,11 +8,15 @@ use logmill_bus_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 
 use super::{Call, text};
 use crate::broker::Broker;
+use crate::security::{Operation, Resource};
 
 /// The kind of all groups here, as KIP-848 names it.
 const CLASSIC: &str = "classic";
 
-pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: ListGroupsRequest) -> ListGroupsResponse {
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ListGroupsRequest) -> ListGroupsResponse {
+    // Who may see the cluster sees all groups, others those that they may see; nobody is refused.
+    let all = broker.allows(call, Operation::Describe, Resource::Cluster);
+    let may_see = |group: &str| all || broker.allows(call, Operation::Describe, Resource::Group(group));
     let wanted = |filter: &[StrBytes], value: &str| {
         filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
     };
@@ -21,6 +25,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: ListGroupsRe
         .list()
         .into_iter()
         .filter(|group| wanted(&request.states_filter, group.state) && wanted(&request.types_filter, CLASSIC))
+        .filter(|group| may_see(&group.name))
         .map(|group| {
             ListedGroup::default()
                 .with_group_id(text(group.name).into())

@@ -10,6 +10,7 @@ use logmill_bus_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::{Call, check_epoch};
 use crate::broker::Broker;
+use crate::security::{Operation, Resource};
 use crate::topics::{PartitionSlot, Topic};
 
 /// Times that stand for something else.
@@ -24,10 +25,12 @@ const EPOCHS_SINCE: i16 = 4;
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for asked in request.topics {
-        let topic = broker.topics.named(&asked.name);
+        let allowed = broker.check(call, Operation::Describe, Resource::Topic(&asked.name));
+        let topic = allowed.map(|()| broker.topics.named(&asked.name));
         let partitions = asked.partitions.iter().map(|asked| {
             let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
-            match find(topic.as_deref(), asked, call.version()) {
+            let topic = topic.as_ref().map(Option::as_deref);
+            match topic.map_err(ResponseError::code).and_then(|topic| find(topic, asked, call.version())) {
                 Ok(Found { offset, time_ms, epoch }) => {
                     answer.with_offset(offset).with_timestamp(time_ms).with_leader_epoch(epoch)
                 }

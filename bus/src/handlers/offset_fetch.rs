@@ -11,6 +11,7 @@ use logmill_bus_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse, To
 use super::{Call, text};
 use crate::broker::Broker;
 use crate::groups::{Committed, Place};
+use crate::security::{Operation, Resource};
 
 const SEVERAL_SINCE: i16 = 8;
 
@@ -20,11 +21,14 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetFet
         let asked = request
             .topics
             .map(|topics| places(topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes))));
-        let topics = by_topic(broker, &request.group_id, asked.as_deref()).into_iter().map(|(name, offsets)| {
+        let (code, topics) = by_topic(broker, call, &request.group_id, asked.as_deref());
+        let response = response.with_error_code(code);
+        let topics = topics.into_iter().map(|Told { name, offsets, code }| {
             let partitions = offsets.into_iter().map(|(index, committed)| {
                 let (offset, epoch, note) = told(committed);
                 OffsetFetchResponsePartition::default()
                     .with_partition_index(index)
+                    .with_error_code(code)
                     .with_committed_offset(offset)
                     .with_committed_leader_epoch(epoch)
                     .with_metadata(Some(text(note)))
@@ -37,18 +41,23 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetFet
         let asked = group
             .topics
             .map(|topics| places(topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes))));
-        let topics = by_topic(broker, &group.group_id, asked.as_deref()).into_iter().map(|(name, offsets)| {
+        let (code, topics) = by_topic(broker, call, &group.group_id, asked.as_deref());
+        let topics = topics.into_iter().map(|Told { name, offsets, code }| {
             let partitions = offsets.into_iter().map(|(index, committed)| {
                 let (offset, epoch, note) = told(committed);
                 OffsetFetchResponsePartitions::default()
                     .with_partition_index(index)
+                    .with_error_code(code)
                     .with_committed_offset(offset)
                     .with_committed_leader_epoch(epoch)
                     .with_metadata(Some(text(note)))
             });
             OffsetFetchResponseTopics::default().with_name(TopicName(text(name))).with_partitions(partitions.collect())
         });
-        OffsetFetchResponseGroup::default().with_topics(topics.collect()).with_group_id(group.group_id)
+        OffsetFetchResponseGroup::default()
+            .with_topics(topics.collect())
+            .with_error_code(code)
+            .with_group_id(group.group_id)
     });
     response.with_groups(groups.collect())
 }
@@ -57,17 +66,39 @@ fn places(topics: impl Iterator<Item = (String, Vec<i32>)>) -> Vec<Place> {
     topics.flat_map(|(name, partitions)| partitions.into_iter().map(move |index| (name.clone(), index))).collect()
 }
 
-type Offsets = Vec<(i32, Option<Committed>)>;
+/// What is told of a topic: offsets, or the code of the refusal and no offsets.
+struct Told {
+    name: String,
+    offsets: Vec<(i32, Option<Committed>)>,
+    code: i16,
+}
 
-fn by_topic(broker: &Broker, group: &str, asked: Option<&[Place]>) -> Vec<(String, Offsets)> {
-    let mut topics: Vec<(String, Offsets)> = Vec::new();
-    for ((name, index), committed) in broker.groups.committed(group, asked) {
-        match topics.last_mut().filter(|(last, _)| *last == name) {
-            Some((_, offsets)) => offsets.push((index, committed)),
-            None => topics.push((name, vec![(index, committed)])),
+/// The code for the group, and its topics. Topics that are asked for and may not be seen are refused; of all topics
+/// those are told that may be seen.
+fn by_topic(broker: &Broker, call: &Call, group: &str, asked: Option<&[Place]>) -> (i16, Vec<Told>) {
+    let may_group = broker.check(call, Operation::Describe, Resource::Group(group));
+    let code = may_group.map_or_else(|refused| refused.code(), |()| 0);
+    let committed = match (code, asked) {
+        (0, _) => broker.groups.committed(group, asked),
+        // The versions before 2 have no other place for the code than the partitions.
+        (_, Some(places)) => places.iter().map(|place| (place.clone(), None)).collect(),
+        (_, None) => Vec::new(),
+    };
+    let mut topics: Vec<Told> = Vec::new();
+    for ((name, index), committed) in committed {
+        if topics.last().is_none_or(|last| last.name != name) {
+            let may_topic = may_group.and_then(|()| broker.check(call, Operation::Describe, Resource::Topic(&name)));
+            let code = may_topic.map_or_else(|refused| refused.code(), |()| 0);
+            topics.push(Told { name, offsets: Vec::new(), code });
+        }
+        if let Some(topic) = topics.last_mut() {
+            topic.offsets.push((index, committed.filter(|_| topic.code == 0)));
         }
     }
-    topics
+    if asked.is_none() {
+        topics.retain(|topic| topic.code == 0);
+    }
+    (code, topics)
 }
 
 /// Nothing committed is an offset of -1, not an error.

@@ -8,19 +8,22 @@ use logmill_bus_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeade
 
 use super::{Call, check_epoch};
 use crate::broker::Broker;
+use crate::security::{Operation, Resource};
 use crate::topics::PartitionSlot;
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
-    _: &Call,
+    call: &Call,
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let topics = request.topics.into_iter().map(|asked| {
-        let topic = broker.topics.named(&asked.topic);
+        let allowed = broker.check(call, Operation::Describe, Resource::Topic(&asked.topic));
+        let topic = allowed.map(|()| broker.topics.named(&asked.topic));
         let partitions = asked.partitions.iter().map(|asked| {
             let answer = EpochEndOffset::default().with_partition(asked.partition);
-            let slot = topic.as_ref().and_then(|topic| topic.partition(asked.partition));
-            match end(slot, asked.current_leader_epoch, asked.leader_epoch) {
+            let slot = topic.as_ref().map(|topic| topic.as_ref().and_then(|topic| topic.partition(asked.partition)));
+            let slot = slot.map_err(ResponseError::code);
+            match slot.and_then(|slot| end(slot, asked.current_leader_epoch, asked.leader_epoch)) {
                 Ok((epoch, offset)) => answer.with_leader_epoch(epoch).with_end_offset(offset),
                 Err(code) => answer.with_error_code(code),
             }

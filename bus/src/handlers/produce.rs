@@ -13,6 +13,7 @@ use logmill_bus_protocol::messages::{ProduceRequest, ProduceResponse};
 use super::{Answer, Call, Refused, text};
 use crate::broker::Broker;
 use crate::groups::now_ms;
+use crate::security::{Operation, Resource};
 use crate::topics::Topic;
 
 /// Bodies before this carry records of formats that are not kept.
@@ -36,7 +37,7 @@ type Durable = Pin<Box<dyn Future<Output = Result<(), Poisoned>> + Send>>;
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRequest) -> Result<Answer, Refused> {
     let mut response = ProduceResponse::default();
     let mut waits = Vec::new();
-    let refusal = refuse_all(call, &request);
+    let refusal = refuse_all(broker, call, &request);
     for topic_data in request.topic_data {
         let topic = find(broker, call, &topic_data);
         let mut answers = TopicProduceResponse::default().with_topic_id(topic_data.topic_id).with_name(topic_data.name);
@@ -106,7 +107,7 @@ impl Refusal {
 }
 
 /// What is wrong with the request as a whole; the connection lives on.
-fn refuse_all(call: &Call, request: &ProduceRequest) -> Option<Refusal> {
+fn refuse_all(broker: &Broker, call: &Call, request: &ProduceRequest) -> Option<Refusal> {
     if call.version() < OLDEST_VERSION {
         let message = "records must be sent in the format of Kafka 0.11 or later";
         return Some(Refusal::because(ResponseError::UnsupportedForMessageFormat, message));
@@ -114,16 +115,25 @@ fn refuse_all(call: &Call, request: &ProduceRequest) -> Option<Refusal> {
     if !matches!(request.acks, -1..=1) {
         return Some(Refusal::because(ResponseError::InvalidRequiredAcks, "acks is none of -1, 0 and 1"));
     }
-    if request.transactional_id.is_some() {
+    if let Some(id) = &request.transactional_id {
+        if let Err(refused) = broker.check(call, Operation::Write, Resource::TransactionalId(id)) {
+            return Some(Refusal::new(refused));
+        }
         return Some(Refusal::because(ResponseError::InvalidTxnState, "transactions are not offered by this broker"));
     }
     None
 }
 
 fn find(broker: &Broker, call: &Call, data: &TopicProduceData) -> Result<Arc<Topic>, Refusal> {
+    // Asked before it is looked for: who may not write does not learn what there is.
+    let may_write = |name: &str| broker.check(call, Operation::Write, Resource::Topic(name)).map_err(Refusal::new);
     if call.version() >= IDS_SINCE {
-        broker.topics.with_id(data.topic_id).ok_or_else(|| Refusal::new(ResponseError::UnknownTopicId))
+        let unknown = || Refusal::new(ResponseError::UnknownTopicId);
+        let topic = broker.topics.with_id(data.topic_id).ok_or_else(unknown)?;
+        may_write(&topic.name)?;
+        Ok(topic)
     } else {
+        may_write(&data.name)?;
         broker.topics.named(&data.name).ok_or_else(|| Refusal::new(ResponseError::UnknownTopicOrPartition))
     }
 }

@@ -8,8 +8,12 @@ use logmill_bus_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use super::{Call, text};
 use crate::broker::Broker;
 use crate::groups::{Sync, Synced, Who};
+use crate::security::{Operation, Resource};
 
-pub(super) async fn handle(broker: &Arc<Broker>, _: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
+    if let Err(refused) = broker.check(call, Operation::Read, Resource::Group(&request.group_id)) {
+        return SyncGroupResponse::default().with_error_code(refused.code());
+    }
     let sync = Sync {
         who: Who {
             member_id: request.member_id.to_string(),

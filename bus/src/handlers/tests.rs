@@ -13,13 +13,13 @@ use super::*;
 use crate::{Config, Service};
 
 /// A broker on a free port, in a folder that may outlive it.
-struct Running {
+pub(super) struct Running {
     address: SocketAddr,
     shutdown: Shutdown,
     task: tokio::task::JoinHandle<()>,
 }
 
-async fn start(folder: &std::path::Path, config: Config) -> Running {
+pub(super) async fn start(folder: &std::path::Path, config: Config) -> Running {
     let config = Config { listen: "127.0.0.1:0".into(), ..config };
     let service = Service::build(config, Stage::new("bus", folder.to_owned()).unwrap()).await.unwrap();
     let (address, shutdown) = (service.local_addr(), Shutdown::new());
@@ -31,20 +31,20 @@ async fn start(folder: &std::path::Path, config: Config) -> Running {
 }
 
 impl Running {
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.shutdown.trigger();
         self.task.await.unwrap();
     }
 }
 
 /// The least of a client.
-struct Client {
+pub(super) struct Client {
     stream: TcpStream,
     correlation: i32,
 }
 
 impl Client {
-    async fn connect(broker: &Running) -> Self {
+    pub(super) async fn connect(broker: &Running) -> Self {
         Self { stream: TcpStream::connect(broker.address).await.unwrap(), correlation: 0 }
     }
 
@@ -89,13 +89,13 @@ impl Client {
         response
     }
 
-    async fn ask<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+    pub(super) async fn ask<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         self.send(version, request).await;
         self.receive::<R>(version).await
     }
 
     /// Whether the broker has hung up.
-    async fn is_closed(&mut self) -> bool {
+    pub(super) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         matches!(self.stream.read(&mut byte).await, Ok(0) | Err(_))
     }
@@ -319,7 +319,7 @@ async fn connections_are_bounded() {
 }
 
 /// One record without key, value `value`, by hand: the format is fixed since Kafka 0.11.
-fn batch(value: &[u8], time_ms: i64) -> Bytes {
+pub(super) fn batch(value: &[u8], time_ms: i64) -> Bytes {
     let mut record = BytesMut::new();
     record.put_slice(&[0, 0, 0, 1]);
     record.put_u8(u8::try_from(value.len() * 2).unwrap());
@@ -346,7 +346,7 @@ fn batch(value: &[u8], time_ms: i64) -> Bytes {
     out.freeze()
 }
 
-fn produce(records: Bytes) -> m::ProduceRequest {
+pub(super) fn produce(records: Bytes) -> m::ProduceRequest {
     let data = m::produce_request::PartitionProduceData::default().with_records(Some(records));
     let topic = m::produce_request::TopicProduceData::default()
         .with_name(m::TopicName("topic".into()))
@@ -354,7 +354,7 @@ fn produce(records: Bytes) -> m::ProduceRequest {
     m::ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic])
 }
 
-fn fetch(from: i64, wait_ms: i32) -> m::FetchRequest {
+pub(super) fn fetch(from: i64, wait_ms: i32) -> m::FetchRequest {
     let partition =
         m::fetch_request::FetchPartition::default().with_fetch_offset(from).with_partition_max_bytes(1 << 20);
     let topic = m::fetch_request::FetchTopic::default()
@@ -368,7 +368,7 @@ fn fetch(from: i64, wait_ms: i32) -> m::FetchRequest {
         .with_topics(vec![topic])
 }
 
-async fn make_topic(client: &mut Client) {
+pub(super) async fn make_topic(client: &mut Client) {
     let asked = m::metadata_request::MetadataRequestTopic::default().with_name(Some(m::TopicName("topic".into())));
     let made = client.ask(9, &m::MetadataRequest::default().with_topics(Some(vec![asked]))).await;
     assert_eq!((made.topics[0].error_code, made.topics[0].partitions.len()), (0, 4));
