@@ -227,6 +227,15 @@ fn check_epoch(theirs: i32, ours: i32) -> Result<(), i16> {
 /// What stands for the operations that a client did not ask for.
 const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
 
+/// Does work that takes long, without holding up the connections that share this thread.
+fn work_in_place<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        // Nobody to hand the other connections to.
+        _ => work(),
+    }
+}
+
 fn text(text: impl Into<String>) -> StrBytes {
     StrBytes::from_string(text.into())
 }

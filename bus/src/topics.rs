@@ -129,7 +129,11 @@ struct Known {
 }
 
 impl Known {
+    /// Makes the topic known as it is now; its logs follow its settings from here on.
     fn insert(&mut self, topic: Topic) -> Arc<Topic> {
+        for log in topic.partitions.iter().filter_map(|slot| slot.log.as_ref()) {
+            log.tune(topic.limits.tuning);
+        }
         let topic = Arc::new(topic);
         self.by_id.insert(topic.id, Arc::clone(&topic));
         self.by_name.insert(Arc::clone(&topic.name), Arc::clone(&topic));

@@ -63,6 +63,7 @@ impl Partition {
         if headers.is_empty() {
             return Ok(appended);
         }
+        self.roll_if_aged(&mut writer, now_ms).map_err(|error| self.refusal(error, batches.len()))?;
         self.write(&mut writer, &batches)?;
         for header in &headers {
             writer.producers.wrote(header, now_ms);
@@ -87,7 +88,7 @@ impl Partition {
     /// Writes the bytes after the last batch. On an error the file is as it was before, or the partition poisoned.
     fn write(&self, writer: &mut Writer, bytes: &[u8]) -> Result<(), AppendError> {
         let mut end = self.shared.read().active.index.summary().bytes;
-        if end > 0 && end + bytes.len() as u64 > self.options.segment_bytes {
+        if end > 0 && end + bytes.len() as u64 > self.segment_bytes() {
             self.roll(writer).map_err(|error| self.refusal(error, bytes.len()))?;
             end = 0;
         }
@@ -116,7 +117,7 @@ impl Partition {
             return;
         }
         let step = writer.reserved_bytes.clamp(RESERVE_BYTES_MIN.min(most), most);
-        let wanted = (needed + step).min(self.options.segment_bytes).max(needed);
+        let wanted = (needed + step).min(self.segment_bytes()).max(needed);
         if self.disk.reserve(file, wanted).is_ok() {
             // Where the file system can't reserve, this only means that nothing is tried again soon.
             writer.reserved_bytes = wanted;

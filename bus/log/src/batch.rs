@@ -21,6 +21,7 @@ const COMPRESSION_MASK: i16 = 0b111;
 /// 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
 const COMPRESSION_LAST: i16 = 4;
 const LOG_APPEND_TIME: i16 = 1 << 3;
+const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
 
 /// The fields of a batch header.
@@ -28,6 +29,7 @@ const CONTROL: i16 = 1 << 5;
 pub(crate) struct BatchHeader {
     pub(crate) base_offset: i64,
     length: i32,
+    pub(crate) leader_epoch: i32,
     magic: i8,
     crc: u32,
     pub(crate) attributes: i16,
@@ -46,10 +48,11 @@ impl BatchHeader {
         let mut fields: &[u8] = bytes.first_chunk::<HEADER_BYTES>()?;
         let base_offset = fields.get_i64();
         let length = fields.get_i32();
-        let _leader_epoch = fields.get_i32();
+        let leader_epoch = fields.get_i32();
         Some(Self {
             base_offset,
             length,
+            leader_epoch,
             magic: fields.get_i8(),
             crc: fields.get_u32(),
             attributes: fields.get_i16(),
@@ -97,8 +100,19 @@ impl BatchHeader {
         self.attributes & CONTROL != 0
     }
 
-    pub(crate) fn is_compressed(&self) -> bool {
-        self.attributes & COMPRESSION_MASK != 0
+    #[allow(dead_code)] // compaction, which follows, asks
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
+    }
+
+    /// 0 to 7; above 4 is no compression that there is.
+    pub(crate) fn compression(&self) -> u8 {
+        (self.attributes & COMPRESSION_MASK) as u8
+    }
+
+    /// How many records its producer says there are.
+    pub(crate) fn count(&self) -> i32 {
+        self.count
     }
 
     pub(crate) fn is_log_append_time(&self) -> bool {
@@ -204,6 +218,11 @@ pub(crate) fn stamp(batch: &mut [u8], header: &BatchHeader, append_time_ms: Opti
         None => return,
     };
     write(batch, ATTRIBUTES_AT, &attributes.to_be_bytes());
+    reseal(batch);
+}
+
+/// Brings the checksum up to date. `batch` must be exactly one whole batch.
+pub(crate) fn reseal(batch: &mut [u8]) {
     let crc = crc32c::crc32c(batch.get(ATTRIBUTES_AT..).unwrap_or_default());
     write(batch, CRC_AT, &crc.to_be_bytes());
 }
@@ -220,6 +239,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::records::put_varint as varint;
 
     /// A batch for tests: `records` small uncompressed records.
     #[derive(Clone, Copy, Debug)]
@@ -228,21 +248,13 @@ pub(crate) mod tests {
         pub(crate) value_bytes: usize,
         pub(crate) time_ms: i64,
         pub(crate) producer: Option<(i64, i16, i32)>,
+        pub(crate) key: Option<&'static str>,
     }
 
     impl Default for Sample {
         fn default() -> Self {
-            Self { records: 1, value_bytes: 20, time_ms: 1_000, producer: None }
+            Self { records: 1, value_bytes: 20, time_ms: 1_000, producer: None, key: None }
         }
-    }
-
-    fn varint(out: &mut Vec<u8>, value: i64) {
-        let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-        while rest >= 0x80 {
-            out.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        out.push(rest as u8);
     }
 
     impl Sample {
@@ -252,7 +264,13 @@ pub(crate) mod tests {
                 let mut record = vec![0];
                 varint(&mut record, i64::from(delta)); // one millisecond later each
                 varint(&mut record, i64::from(delta));
-                varint(&mut record, -1);
+                match self.key {
+                    Some(key) => {
+                        varint(&mut record, key.len() as i64);
+                        record.extend_from_slice(key.as_bytes());
+                    }
+                    None => varint(&mut record, -1),
+                }
                 varint(&mut record, self.value_bytes as i64);
                 record.extend((0..self.value_bytes).map(|at| b'a' + ((at + delta as usize) % 26) as u8));
                 varint(&mut record, 0);

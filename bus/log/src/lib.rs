@@ -1,7 +1,8 @@
 //! The durable segmented log under the broker: appends producers' batches verbatim, makes them durable by
-//! group commit, reads them back whole, recovers after crashes. It knows the record batch v2 header and
-//! nothing else of Kafka, no network, and it never shows a reader a byte that could still be lost.
+//! group commit, reads them back whole, recovers after crashes. It knows Kafka's record batch v2 and nothing
+//! else of Kafka, no network, and it never shows a reader a byte that could still be lost.
 
+mod admit;
 mod append;
 mod batch;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod options;
 mod partition;
 mod producers;
 mod read;
+mod records;
 mod recovery;
 mod report;
 mod scan;
@@ -24,12 +26,16 @@ mod store;
 mod tests;
 mod times;
 mod trim;
+mod tuning;
 
+pub use admit::{Inadmissible, Rules, admit};
 pub use append::Appended;
 pub use error::{AppendError, LogError, Poisoned, ReadError};
 pub use options::{LogOptions, Retention, Stamp};
 pub use partition::Partition;
 pub use read::ReadSlice;
+pub use records::Codec;
 pub use report::{Quarantined, RecoveryReport, Torn};
 pub use store::LogStore;
 pub use trim::Removed;
+pub use tuning::Tuning;

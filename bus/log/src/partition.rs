@@ -21,6 +21,7 @@ use crate::producers::Producers;
 use crate::recovery::{Recovered, SUSPECT_FILE};
 use crate::segment::Sealed;
 use crate::settle::CHECKPOINT_BYTES;
+use crate::tuning::Tuning;
 
 /// The log of one partition. All methods may be called from any thread; those that touch the disk block
 /// (an append writes to the page cache, and syncs only when a segment is full).
@@ -30,6 +31,8 @@ pub struct Partition {
     number: i32,
     pub(crate) dir: PathBuf,
     pub(crate) options: LogOptions,
+    /// What the topic's settings make of the options.
+    pub(crate) tuning: Mutex<Tuning>,
     pub(crate) disk: Arc<dyn Disk>,
     committer: Arc<Committer>,
     /// Where the committer stands with this partition.
@@ -113,6 +116,7 @@ impl Partition {
             topic_id: home.topic_id,
             number: home.number,
             dir: home.dir,
+            tuning: Mutex::new(Tuning::new(&options)),
             options,
             disk,
             committer,

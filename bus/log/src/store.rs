@@ -20,6 +20,7 @@ use crate::options::LogOptions;
 use crate::partition::{Home, Partition};
 use crate::recovery::{self, recover};
 use crate::report::RecoveryReport;
+use crate::tuning::SEGMENT_BYTES_MAX;
 
 const LOCK_FILE: &str = "lock";
 /// There from a clean shutdown to the next start.
@@ -29,8 +30,6 @@ const UNFINISHED: char = '.';
 const TOPIC_ID_BYTES_MAX: usize = 128;
 /// Recovery waits for the disk more than it computes.
 const RECOVERY_THREADS: usize = 4;
-/// Positions in an index are 32 bits wide, and one append (at most 1 GiB) may exceed the limit.
-const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
 type Partitions = HashMap<Arc<str>, BTreeMap<i32, Arc<Partition>>>;
 

@@ -1,23 +1,23 @@
-//! Lookup by time: from the index to the batch, and in an uncompressed batch to the record. A compressed batch
-//! is not opened: its first record is the answer, which is never too late.
+//! Lookup by time: from the index to the batch, and in the batch to the record.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::batch::{BatchHeader, HEADER_BYTES};
+use crate::batch::BatchHeader;
 use crate::error::ReadError;
 use crate::index::Wanted;
 use crate::partition::Partition;
 use crate::read::{Miss, Source};
+use crate::records::{self, Records};
 use crate::scan::{Step, Walk};
 
 /// Batches larger than this are answered without looking at their records: it would fill memory for little.
 const REFINED_BYTES_MAX: usize = 8 << 20;
 
 impl Partition {
-    /// The first offset (and its timestamp) whose record is at least as late as `time_ms`. Exact for
-    /// uncompressed batches; for compressed ones the batch's first offset and its highest timestamp.
+    /// The first offset (and its timestamp) whose record is at least as late as `time_ms`. For
+    /// batches that are very large or can't be opened, the batch's first offset and its highest timestamp.
     ///
     /// # Errors
     /// When the log can't be read.
@@ -59,43 +59,23 @@ fn late_enough(header: &BatchHeader, time_ms: i64, log_start: i64) -> bool {
 
 fn refine(file: &File, position: u64, header: &BatchHeader, time_ms: i64, log_start: i64) -> io::Result<(i64, i64)> {
     let whole = (header.base_offset.max(log_start), header.max_timestamp);
-    if header.is_compressed() || header.is_log_append_time() || header.size() > REFINED_BYTES_MAX {
+    if header.is_log_append_time() || header.size() > REFINED_BYTES_MAX {
         return Ok(whole);
     }
-    let mut records = vec![0; header.size() - HEADER_BYTES];
-    file.read_exact_at(&mut records, position + HEADER_BYTES as u64)?;
+    let mut batch = vec![0; header.size()];
+    file.read_exact_at(&mut batch, position)?;
+    // What can't be opened is answered by its header, as what is not worth opening.
+    let Ok(records) = records::open(header, &batch) else { return Ok(whole) };
     Ok(first_record(&records, header, time_ms, log_start).unwrap_or(whole))
 }
 
 /// The first record that is late enough; `None` when there is none or the records can't be understood.
-fn first_record(mut records: &[u8], header: &BatchHeader, time_ms: i64, log_start: i64) -> Option<(i64, i64)> {
-    while !records.is_empty() {
-        let length = usize::try_from(varint(&mut records)?).ok()?;
-        let (mut record, rest) = records.split_at_checked(length)?;
-        records = rest;
-        let (_attributes, fields) = record.split_first()?;
-        record = fields;
-        let time = header.base_timestamp.checked_add(varint(&mut record)?)?;
-        let offset = header.base_offset.checked_add(varint(&mut record)?)?;
-        if time >= time_ms && (log_start..=header.last_offset()).contains(&offset) {
-            return Some((offset, time));
-        }
-    }
-    None
-}
-
-/// A zigzag varint of at most ten bytes.
-fn varint(bytes: &mut &[u8]) -> Option<i64> {
-    let mut value = 0_u64;
-    for shift in (0..70).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
-        }
-    }
-    None
+fn first_record(records: &[u8], header: &BatchHeader, time_ms: i64, log_start: i64) -> Option<(i64, i64)> {
+    Records::new(records).find_map(|record| {
+        let time = header.base_timestamp.checked_add(record.time_delta)?;
+        let offset = header.base_offset.checked_add(record.offset_delta)?;
+        (time >= time_ms && (log_start..=header.last_offset()).contains(&offset)).then_some((offset, time))
+    })
 }
 
 #[cfg(test)]
@@ -103,8 +83,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::batch::check_produced;
     use crate::batch::tests::Sample;
+    use crate::batch::{HEADER_BYTES, check_produced};
 
     #[test]
     fn the_exact_record_is_found() {

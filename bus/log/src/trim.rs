@@ -109,6 +109,9 @@ impl Partition {
             return false;
         }
         let begun_ms = writer.begun_ms.unwrap_or_else(|| created_ms(&shared.active.path, now_ms));
+        if self.is_aged(begun_ms, now_ms) {
+            return true;
+        }
         let old = policy.max_age.is_some_and(|age| {
             let expired = newest_ms(&shared.active.path, summary, now_ms) < now_ms.saturating_sub(millis(age));
             expired || now_ms.saturating_sub(begun_ms) > millis(age / AGE_PARTS)

@@ -3,18 +3,18 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use logmill_bus_log::{AppendError, Partition, Poisoned};
+use bytes::BytesMut;
+use logmill_bus_log::{AppendError, Inadmissible, Partition, Poisoned, Rules, admit};
 use logmill_bus_protocol::ResponseError;
 use logmill_bus_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use logmill_bus_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use logmill_bus_protocol::messages::{ProduceRequest, ProduceResponse};
 
-use super::{Answer, Call, Refused, text};
+use super::{Answer, Call, Refused, text, work_in_place};
 use crate::broker::Broker;
 use crate::groups::now_ms;
 use crate::security::{Operation, Resource};
-use crate::topics::Topic;
+use crate::topics::{Limits, Topic};
 
 /// Bodies before this carry records of formats that are not kept.
 const OLDEST_VERSION: i16 = 3;
@@ -150,16 +150,23 @@ fn append(broker: &Broker, topic: &Topic, data: PartitionProduceData) -> Result<
         Refusal::because(ResponseError::KafkaStorageError, "the partition could not be opened; see the broker's log")
     })?;
     let records = data.records.unwrap_or_default();
-    if let Some(bytes) = largest_batch(&records).filter(|bytes| *bytes > topic.limits.message_bytes_max) {
-        let message = format!("a batch of {bytes} bytes; max.message.bytes is {}", topic.limits.message_bytes_max);
-        return Err(Refusal::because(ResponseError::MessageTooLarge, message));
-    }
+    check_size(&records, topic)?;
     if records.is_empty() {
         return Err(Refusal::because(ResponseError::InvalidRecord, "no records"));
     }
     let bytes = records.len() as u64;
     let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
     let batches = records.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+    let Limits { rules, stamp, .. } = &topic.limits;
+    let batches = if *rules == Rules::default() {
+        batches
+    } else {
+        // Every record is looked at, and perhaps compressed anew.
+        let admitted = work_in_place(|| admit(batches, rules, *stamp, now));
+        let batches = admitted.map_err(|error| inadmissible(&error))?;
+        check_size(&batches, topic)?;
+        batches
+    };
     let appended =
         log.append(batches, slot.epochs.current(), now, topic.limits.stamp).map_err(|error| refusal_of(&error))?;
     if !appended.duplicate {
@@ -175,9 +182,29 @@ fn append(broker: &Broker, topic: &Topic, data: PartitionProduceData) -> Result<
     Ok(Taken { answer, wait })
 }
 
+fn check_size(records: &[u8], topic: &Topic) -> Result<(), Refusal> {
+    let most = topic.limits.message_bytes_max;
+    match largest_batch(records).filter(|bytes| *bytes > most) {
+        None => Ok(()),
+        Some(bytes) => {
+            let message = format!("a batch of {bytes} bytes; max.message.bytes is {most}");
+            Err(Refusal::because(ResponseError::MessageTooLarge, message))
+        }
+    }
+}
+
+fn inadmissible(error: &Inadmissible) -> Refusal {
+    let code = match error {
+        Inadmissible::Batch(error) => return refusal_of(error),
+        Inadmissible::Time { .. } => ResponseError::InvalidTimestamp,
+        Inadmissible::NoKey { .. } => ResponseError::InvalidRecord,
+    };
+    Refusal::because(code, error.to_string())
+}
+
 /// Size of the largest batch, by the batches' own lengths; what is broken ends it and is found by the log.
-fn largest_batch(records: &Bytes) -> Option<usize> {
-    let mut rest: &[u8] = records;
+fn largest_batch(records: &[u8]) -> Option<usize> {
+    let mut rest = records;
     let mut largest = None;
     while let Some(length) = rest.get(BATCH_LENGTH_AT..).and_then(<[u8]>::first_chunk::<4>) {
         let length = usize::try_from(i32::from_be_bytes(*length)).ok()?.saturating_add(BATCH_PREFIX_BYTES);
@@ -204,6 +231,8 @@ fn refusal_of(error: &AppendError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]

@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::{Config, Service};
 
+mod settings;
+
 /// A broker on a free port, in a folder that may outlive it.
 pub(super) struct Running {
     address: SocketAddr,

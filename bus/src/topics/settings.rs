@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use logmill_bus_log::{Retention, Stamp};
+use logmill_bus_log::{Codec, Retention, Rules, Stamp, Tuning};
 
 use crate::config::Config;
 
@@ -58,6 +58,8 @@ const fn one_of(
     Setting { name, kind: Kind::Text, default, allowed: Some(allowed), about }
 }
 
+/// Default of `segment.ms`, a week, as Kafka's.
+const SEGMENT_MS: i64 = 604_800_000;
 /// Kept for tools that always send it.
 const NO_EFFECT: &str = "taken for the sake of tools that set it; without effect on a broker that stands alone";
 
@@ -67,35 +69,60 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "cleanup.policy",
         kind: Kind::List,
         default: "delete",
-        allowed: Some(&["delete"]),
-        about: "how old records go: `delete` removes them by time and size; compaction is not offered",
+        allowed: Some(&["delete", "compact"]),
+        about: "how old records go: `delete` removes them by time and size, `compact` keeps the last of each key",
     },
-    one_of("compression.type", "producer", &["producer"], "batches are kept as the producer compressed them"),
-    setting("delete.retention.ms", Kind::Long, "86400000", NO_EFFECT),
+    one_of(
+        "compression.type",
+        "producer",
+        &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"],
+        "how batches are stored: as the `producer` compressed them, or compressed anew",
+    ),
+    setting("delete.retention.ms", Kind::Long, "86400000", "how long compaction keeps the mark of a deleted key"),
     setting("file.delete.delay.ms", Kind::Long, "60000", NO_EFFECT),
     setting("flush.messages", Kind::Long, "9223372036854775807", NO_EFFECT),
     setting("flush.ms", Kind::Long, "9223372036854775807", NO_EFFECT),
     setting("index.interval.bytes", Kind::Int, "4096", NO_EFFECT),
-    setting("max.compaction.lag.ms", Kind::Long, "9223372036854775807", NO_EFFECT),
+    setting(
+        "max.compaction.lag.ms",
+        Kind::Long,
+        "9223372036854775807",
+        "records are compacted after this time at the latest, however few there are",
+    ),
     setting("max.message.bytes", Kind::Int, "", "the largest batch of records that is taken"),
-    setting("message.timestamp.after.max.ms", Kind::Long, "9223372036854775807", NO_EFFECT),
-    setting("message.timestamp.before.max.ms", Kind::Long, "9223372036854775807", NO_EFFECT),
+    setting(
+        "message.timestamp.after.max.ms",
+        Kind::Long,
+        "9223372036854775807",
+        "how far a producer's time may lie after the broker's; with CreateTime only",
+    ),
+    setting(
+        "message.timestamp.before.max.ms",
+        Kind::Long,
+        "9223372036854775807",
+        "how far a producer's time may lie before the broker's; with CreateTime only",
+    ),
     one_of(
         "message.timestamp.type",
         "CreateTime",
         &["CreateTime", "LogAppendTime"],
         "whose clock stamps records: the producer's or the broker's",
     ),
-    setting("min.cleanable.dirty.ratio", Kind::Double, "0.5", NO_EFFECT),
-    setting("min.compaction.lag.ms", Kind::Long, "0", NO_EFFECT),
+    setting(
+        "min.cleanable.dirty.ratio",
+        Kind::Double,
+        "0.5",
+        "compaction begins when this part of the log was not compacted yet",
+    ),
+    setting("min.compaction.lag.ms", Kind::Long, "0", "records younger than this are not compacted"),
     one_of("min.insync.replicas", "1", &["1"], "there is one replica"),
     one_of("preallocate", "true", &["true", "false"], NO_EFFECT),
     setting("retention.bytes", Kind::Long, "", "the oldest records of a partition go beyond this size; -1 is never"),
     setting("retention.ms", Kind::Long, "", "records older than this go; -1 is never"),
-    setting("segment.bytes", Kind::Int, "", "size of a log's files; the broker's own setting holds for all topics"),
+    setting("segment.bytes", Kind::Int, "", "a log is kept in files of this size, of at least 4096"),
     setting("segment.index.bytes", Kind::Int, "10485760", NO_EFFECT),
     setting("segment.jitter.ms", Kind::Long, "0", NO_EFFECT),
-    setting("segment.ms", Kind::Long, "604800000", NO_EFFECT),
+    setting("segment.ms", Kind::Long, "604800000", "a file is closed so long after its first record came"),
     one_of("unclean.leader.election.enable", "false", &["true", "false"], NO_EFFECT),
     Setting {
         name: "write.caching",
@@ -106,6 +133,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// The words of a value: of a list each of them, of anything else the whole.
+fn words<'v>(setting: &Setting, value: &'v str) -> impl Iterator<Item = &'v str> {
+    let is_list = setting.kind == Kind::List;
+    value.split(move |letter| is_list && letter == ',').map(move |word| if is_list { word.trim() } else { word })
+}
+
 /// What is wrong with settings, if anything.
 pub(crate) fn check_settings(settings: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in settings {
@@ -113,7 +146,7 @@ pub(crate) fn check_settings(settings: &BTreeMap<String, String>) -> Result<(), 
             return Err(format!("there is no topic setting `{name}`"));
         };
         if let Some(allowed) = known.allowed
-            && !allowed.contains(&value.as_str())
+            && !words(known, value).all(|word| allowed.contains(&word))
         {
             return Err(format!("`{name}` can't be `{value}` here, only {}", allowed.join(" or ")));
         }
@@ -124,11 +157,13 @@ pub(crate) fn check_settings(settings: &BTreeMap<String, String>) -> Result<(), 
         let fits = match known.kind {
             Kind::Int => value.parse::<i32>().is_ok_and(|value| i64::from(value) >= least),
             Kind::Long => value.parse::<i64>().is_ok_and(|value| value >= least),
-            Kind::Double => value.parse::<f64>().is_ok(),
+            // There is one such setting, and it is a part of a whole.
+            Kind::Double => value.parse::<f64>().is_ok_and(|part| (0.0..=1.0).contains(&part)),
             Kind::Bool | Kind::Text | Kind::List => true,
         };
         if !fits {
-            return Err(format!("`{name}` must be a number of at least {least}, not `{value}`"));
+            let most = if known.kind == Kind::Double { " and at most 1" } else { "" };
+            return Err(format!("`{name}` must be a number of at least {least}{most}, not `{value}`"));
         }
     }
     Ok(())
@@ -145,11 +180,16 @@ pub(crate) struct Defaults {
 }
 
 /// What the settings of a topic amount to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Limits {
+    /// Nothing where the topic is only compacted.
     pub(crate) retention: Retention,
     pub(crate) message_bytes_max: usize,
     pub(crate) stamp: Stamp,
+    /// What is asked of batches besides.
+    pub(crate) rules: Rules,
+    /// How the logs' files are cut.
+    pub(crate) tuning: Tuning,
     /// Acknowledge before the disk has it.
     pub(crate) write_caching: bool,
 }
@@ -185,18 +225,49 @@ impl Defaults {
         let is = |name: &str, value: &str| settings.get(name).is_some_and(|set| set == value);
         // Negative is without limit.
         let limit = |value: i64| u64::try_from(value).ok();
+        // So long that it is never.
+        let unless_endless = |name: &str| Some(number(name, i64::MAX)).filter(|value| *value < i64::MAX);
+        let policy = settings.get("cleanup.policy").map_or("delete", String::as_str);
+        let does = |what: &str| policy.split(',').any(|word| word.trim() == what);
+        let retention = Retention {
+            max_age: limit(number("retention.ms", self.retention_ms)).map(Duration::from_millis),
+            max_bytes: limit(number("retention.bytes", self.retention_bytes)),
+        };
+        // A record can only be compacted once its segment is closed.
+        let mut segment_ms = number("segment.ms", SEGMENT_MS);
+        if does("compact") {
+            segment_ms = segment_ms.min(number("max.compaction.lag.ms", i64::MAX));
+        }
         Limits {
-            retention: Retention {
-                max_age: limit(number("retention.ms", self.retention_ms)).map(Duration::from_millis),
-                max_bytes: limit(number("retention.bytes", self.retention_bytes)),
-            },
+            retention: if does("delete") { retention } else { Retention::default() },
             message_bytes_max: usize::try_from(number("max.message.bytes", self.message_bytes_max)).unwrap_or(0),
             stamp: match is("message.timestamp.type", "LogAppendTime") {
                 true => Stamp::LogAppendTime,
                 false => Stamp::CreateTime,
             },
+            rules: Rules {
+                compression: settings.get("compression.type").and_then(|name| codec(name)),
+                keyed: does("compact"),
+                before_max_ms: unless_endless("message.timestamp.before.max.ms"),
+                after_max_ms: unless_endless("message.timestamp.after.max.ms"),
+            },
+            tuning: Tuning {
+                segment_bytes: limit(number("segment.bytes", self.segment_bytes)).unwrap_or(u64::MAX),
+                segment_age: limit(segment_ms).map(Duration::from_millis),
+            },
             write_caching: is("write.caching", "true"),
         }
+    }
+}
+
+fn codec(name: &str) -> Option<Codec> {
+    match name {
+        "uncompressed" => Some(Codec::None),
+        "gzip" => Some(Codec::Gzip),
+        "snappy" => Some(Codec::Snappy),
+        "lz4" => Some(Codec::Lz4),
+        "zstd" => Some(Codec::Zstd),
+        _ => None,
     }
 }
 
@@ -224,7 +295,33 @@ mod tests {
         let own = defaults.limits(&own);
         assert_eq!((own.retention.max_age, own.retention.max_bytes), (None, Some(1000)));
         assert_eq!((own.stamp, own.message_bytes_max), (Stamp::LogAppendTime, 500));
-        for wrong in [("retention.ms", "soon"), ("no.such", "1"), ("cleanup.policy", "compact"), ("segment.ms", "-5")] {
+        for wrong in [("retention.ms", "soon"), ("no.such", "1"), ("cleanup.policy", "shrink"), ("segment.ms", "-5")] {
+            assert!(check_settings(&set(&[wrong])).is_err(), "{wrong:?}");
+        }
+    }
+    #[test]
+    fn settings_of_compaction_compression_and_files_take_effect() {
+        let defaults = Defaults::new(&Config::default());
+        let plain = defaults.limits(&set(&[]));
+        assert_eq!((plain.rules, plain.tuning.segment_bytes), (Rules::default(), 256 << 20));
+        let own = set(&[
+            ("cleanup.policy", "compact, delete"),
+            ("compression.type", "lz4"),
+            ("segment.bytes", "70000"),
+            ("segment.ms", "9000"),
+            ("max.compaction.lag.ms", "5000"),
+            ("message.timestamp.before.max.ms", "77"),
+            ("min.cleanable.dirty.ratio", "0.1"),
+        ]);
+        assert_eq!(check_settings(&own), Ok(()));
+        let own = defaults.limits(&own);
+        let rules = Rules { compression: Some(Codec::Lz4), keyed: true, before_max_ms: Some(77), after_max_ms: None };
+        assert_eq!(own.rules, rules);
+        assert_eq!(own.tuning, Tuning { segment_bytes: 70_000, segment_age: Some(Duration::from_secs(5)) });
+        assert!(own.retention.max_age.is_some());
+        let compacted = defaults.limits(&set(&[("cleanup.policy", "compact"), ("retention.ms", "1")]));
+        assert_eq!(compacted.retention, Retention::default(), "time removes nothing that is only compacted");
+        for wrong in [("cleanup.policy", ""), ("min.cleanable.dirty.ratio", "1.5"), ("compression.type", "gzip,lz4")] {
             assert!(check_settings(&set(&[wrong])).is_err(), "{wrong:?}");
         }
     }
