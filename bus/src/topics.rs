@@ -16,7 +16,7 @@ use crate::epochs::Epochs;
 use crate::state_file::{Entries, NotWritten, StateFile};
 use crate::state_key::{Change, StateKey};
 
-pub(crate) use settings::{Defaults, Limits, SETTINGS, Setting, check_settings};
+pub(crate) use settings::{Defaults, Kind, Limits, SETTINGS, Setting, check_settings};
 
 /// Partitions of one topic: each costs open files and a share of every group commit.
 pub(crate) const PARTITIONS_PER_TOPIC_MAX: i32 = 1000;

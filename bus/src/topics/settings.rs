@@ -90,6 +90,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "records are compacted after this time at the latest, however few there are",
     ),
     setting("max.message.bytes", Kind::Int, "", "the largest batch of records that is taken"),
+    // Gone with Kafka 4, still sent by tools that were made for 3.
+    one_of("message.downconversion.enable", "true", &["true", "false"], NO_EFFECT),
+    setting("message.format.version", Kind::Text, "3.0-IV1", NO_EFFECT),
     setting(
         "message.timestamp.after.max.ms",
         Kind::Long,
