@@ -2,11 +2,14 @@
 
 mod alter_configs;
 mod api_versions;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -139,11 +142,14 @@ macro_rules! responses {
 }
 responses!(
     AlterConfigsRequest AlterConfigsResponse,
+    CreateAclsRequest CreateAclsResponse,
     CreatePartitionsRequest CreatePartitionsResponse,
     CreateTopicsRequest CreateTopicsResponse,
+    DeleteAclsRequest DeleteAclsResponse,
     DeleteGroupsRequest DeleteGroupsResponse,
     DeleteRecordsRequest DeleteRecordsResponse,
     DeleteTopicsRequest DeleteTopicsResponse,
+    DescribeAclsRequest DescribeAclsResponse,
     DescribeClusterRequest DescribeClusterResponse,
     DescribeConfigsRequest DescribeConfigsResponse,
     DescribeGroupsRequest DescribeGroupsResponse,
@@ -189,6 +195,9 @@ serve! {
     DeleteRecords 0 to 2: delete_records,
     InitProducerId 0 to 5: init_producer_id,
     OffsetForLeaderEpoch 2 to 4: offset_for_leader_epoch,
+    DescribeAcls 1 to 3: describe_acls,
+    CreateAcls 1 to 3: create_acls,
+    DeleteAcls 1 to 3: delete_acls,
     DescribeConfigs 1 to 4: describe_configs,
     AlterConfigs 0 to 2: alter_configs,
     DescribeLogDirs 1 to 4: describe_log_dirs,

@@ -219,7 +219,7 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         producer_ids: ProducerIds::new(state.clone(), next_id),
         meters: Meters::new(Arc::clone(&stage.board)),
         shutdown: Shutdown::new(),
-        authorizer: Authorizer::new(&config.acls, acls(&entries)),
+        authorizer: Authorizer::new(&config.acls, acls(&entries), state.clone()),
         auto_create_topics: config.auto_create_topics,
         requests: Budget::new(
             REQUESTS_BYTES_MAX.max(usize::try_from(config.request_bytes_max.0).unwrap_or(usize::MAX)),

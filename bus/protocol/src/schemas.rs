@@ -36,6 +36,13 @@ pub(crate) fn schema_of(api: ApiKey) -> Option<&'static Schema> {
         ApiKey::OffsetDelete => &OFFSET_DELETE,
         ApiKey::DescribeCluster => &DESCRIBE_CLUSTER,
         ApiKey::DescribeLogDirs => &DESCRIBE_LOG_DIRS,
+        ApiKey::DescribeAcls => &DESCRIBE_ACLS,
+        ApiKey::CreateAcls => &CREATE_ACLS,
+        ApiKey::DeleteAcls => &DELETE_ACLS,
+        ApiKey::SaslHandshake => &SASL_HANDSHAKE,
+        ApiKey::SaslAuthenticate => &SASL_AUTHENTICATE,
+        ApiKey::DescribeUserScramCredentials => &DESCRIBE_USER_SCRAM_CREDENTIALS,
+        ApiKey::AlterUserScramCredentials => &ALTER_USER_SCRAM_CREDENTIALS,
         _ => return None,
     })
 }
@@ -357,3 +364,51 @@ const DESCRIBE_CLUSTER: Schema = Schema {
 };
 const DESCRIBE_LOG_DIRS: Schema =
     Schema { flexible: 2, fields: &[structs("topics", 0, &[string("topic", 0), values("partitions", 0, &I32)])] };
+const DESCRIBE_ACLS: Schema = Schema { flexible: 2, fields: ACL_FILTER };
+const DELETE_ACLS: Schema = Schema { flexible: 2, fields: &[structs("filters", 0, ACL_FILTER)] };
+const ACL_FILTER: &[Field] = &[
+    i8("resource_type_filter", 0),
+    string("resource_name_filter", 0),
+    i8("pattern_type_filter", 1),
+    string("principal_filter", 0),
+    string("host_filter", 0),
+    i8("operation", 0),
+    i8("permission_type", 0),
+];
+const CREATE_ACLS: Schema = Schema {
+    flexible: 2,
+    fields: &[structs(
+        "creations",
+        0,
+        &[
+            i8("resource_type", 0),
+            string("resource_name", 0),
+            i8("resource_pattern_type", 1),
+            string("principal", 0),
+            string("host", 0),
+            i8("operation", 0),
+            i8("permission_type", 0),
+        ],
+    )],
+};
+const SASL_HANDSHAKE: Schema = Schema { flexible: i16::MAX, fields: &[string("mechanism", 0)] };
+const SASL_AUTHENTICATE: Schema = Schema { flexible: 2, fields: &[bytes("auth_bytes", 0)] };
+const DESCRIBE_USER_SCRAM_CREDENTIALS: Schema =
+    Schema { flexible: 0, fields: &[structs("users", 0, &[string("name", 0)])] };
+const ALTER_USER_SCRAM_CREDENTIALS: Schema = Schema {
+    flexible: 0,
+    fields: &[
+        structs("deletions", 0, &[string("name", 0), i8("mechanism", 0)]),
+        structs(
+            "upsertions",
+            0,
+            &[
+                string("name", 0),
+                i8("mechanism", 0),
+                i32("iterations", 0),
+                bytes("salt", 0),
+                bytes("salted_password", 0),
+            ],
+        ),
+    ],
+};

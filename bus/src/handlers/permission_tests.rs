@@ -6,6 +6,7 @@ use super::tests::{Client, batch, fetch, make_topic, produce, start};
 use super::*;
 use crate::Config;
 use crate::config::AclConfig;
+use crate::security::Operation;
 
 /// What everybody may ask. Adding to this list needs a reason that Kafka shares.
 const FOR_EVERYBODY: &[ApiKey] = &[
@@ -128,6 +129,9 @@ async fn every_handler_asks_for_permission() {
         CreatePartitionsRequest TOPIC [.with_topics(vec![
             m::create_partitions_request::CreatePartitionsTopic::default().with_name(topic()).with_count(9),
         ])];
+        DescribeAclsRequest CLUSTER;
+        CreateAclsRequest CLUSTER [.with_creations(vec![m::create_acls_request::AclCreation::default()])];
+        DeleteAclsRequest CLUSTER [.with_filters(vec![m::delete_acls_request::DeleteAclsFilter::default()])];
         DeleteGroupsRequest GROUP [.with_groups_names(vec![group()])];
         OffsetDeleteRequest GROUP [.with_group_id(group())];
     }
@@ -150,5 +154,70 @@ async fn every_handler_asks_for_permission() {
     for served in SERVED {
         assert!(asked.contains(&served.api), "{:?} is served and not asked for here: give it an entry", served.api);
     }
+    broker.stop().await;
+}
+
+fn rule(principal: &'static str, operation: i8, permission: i8) -> m::create_acls_request::AclCreation {
+    m::create_acls_request::AclCreation::default()
+        .with_resource_type(2)
+        .with_resource_name("top".into())
+        .with_resource_pattern_type(4)
+        .with_principal(principal.into())
+        .with_host("*".into())
+        .with_operation(operation)
+        .with_permission_type(permission)
+}
+
+#[tokio::test]
+async fn rules_are_kept_and_a_denial_wins() {
+    const WRITE: i8 = 4;
+    const ALLOW: i8 = 3;
+    const DENY: i8 = 2;
+    let folder = tempfile::tempdir().unwrap();
+    let acls = |super_user: &str| AclConfig { enabled: true, super_users: vec![format!("User:{super_user}")] };
+    let with = |super_user: &str| Config { acls: acls(super_user), ..Config::default() };
+    // Who is not known is called so: here, the administrator.
+    let broker = start(folder.path(), with("ANONYMOUS")).await;
+    let mut root = Client::connect(&broker).await;
+    make_topic(&mut root).await;
+    let wrong = rule("nobody", WRITE, ALLOW);
+    let creations = vec![rule("User:ANONYMOUS", WRITE, ALLOW), wrong];
+    let made = root.ask(3, &m::CreateAclsRequest::default().with_creations(creations)).await;
+    assert_eq!(made.results.iter().map(|result| result.error_code).collect::<Vec<_>>(), [0, 42]);
+    broker.stop().await;
+
+    let broker = start(folder.path(), with("root")).await;
+    let mut client = Client::connect(&broker).await;
+    let written = client.ask(7, &produce(batch(b"x", 1))).await;
+    assert_eq!(written.responses[0].partition_responses[0].error_code, 0);
+    assert_eq!(client.ask(11, &fetch(0, 10)).await.responses[0].partitions[0].error_code, TOPIC);
+    // Who may write may look, and is told what else it may do.
+    let all = m::MetadataRequest::default().with_topics(None).with_include_topic_authorized_operations(true);
+    let all = client.ask(12, &all).await;
+    assert_eq!(all.topics.len(), 1);
+    assert_eq!(all.topics[0].topic_authorized_operations, 1 << WRITE | 1 << Operation::Describe.code());
+    assert_eq!(client.ask(5, &m::InitProducerIdRequest::default().with_transactional_id(None)).await.error_code, 0);
+    broker.stop().await;
+
+    let broker = start(folder.path(), with("ANONYMOUS")).await;
+    let mut root = Client::connect(&broker).await;
+    let creations = vec![rule("User:*", WRITE, DENY)];
+    root.ask(3, &m::CreateAclsRequest::default().with_creations(creations)).await;
+    let everything = m::DescribeAclsRequest::default()
+        .with_resource_type_filter(1)
+        .with_pattern_type_filter(1)
+        .with_resource_name_filter(None)
+        .with_principal_filter(None)
+        .with_host_filter(None)
+        .with_operation(1)
+        .with_permission_type(1);
+    let told = root.ask(3, &everything).await;
+    assert_eq!((told.resources.len(), told.resources[0].acls.len()), (1, 2));
+    broker.stop().await;
+
+    let broker = start(folder.path(), with("root")).await;
+    let mut client = Client::connect(&broker).await;
+    let written = client.ask(7, &produce(batch(b"x", 1))).await;
+    assert_eq!(written.responses[0].partition_responses[0].error_code, TOPIC);
     broker.stop().await;
 }

@@ -1,11 +1,7 @@
 //! Access rules in Kafka's terms: who, from where, may or may not do what with which resources.
 
-use std::net::IpAddr;
-
 use logmill_bus_protocol::ResponseError;
 use serde::{Deserialize, Serialize};
-
-use super::principal::{EVERYBODY, Principal};
 
 /// The one cluster, as access rules name it.
 pub(crate) const CLUSTER: &str = "kafka-cluster";
@@ -148,20 +144,4 @@ pub(crate) struct Binding {
     pub(crate) host: String,
     pub(crate) operation: Operation,
     pub(crate) permission: Permission,
-}
-
-impl Binding {
-    /// Whether the resources that it names include `name`.
-    pub(crate) fn names(&self, name: &str) -> bool {
-        match self.pattern {
-            Pattern::Literal => self.name == name || self.name == ANYTHING,
-            Pattern::Prefixed => name.starts_with(&self.name),
-        }
-    }
-
-    /// Whether it is about this client.
-    pub(crate) fn is_about(&self, principal: &Principal, host: IpAddr) -> bool {
-        (self.principal == principal.as_str() || self.principal == EVERYBODY)
-            && (self.host == ANYTHING || self.host.parse() == Ok(host))
-    }
 }

@@ -8,10 +8,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use logmill_bus_protocol::ResponseError;
+use tokio::sync::Mutex;
 
 use super::acl::{ANYTHING, Binding, Kind, Operation, Pattern, Permission, Resource};
+use super::filter::Filter;
 use super::principal::{EVERYBODY, Principal};
 use crate::config::AclConfig;
+use crate::state_file::{NotWritten, StateFile};
+use crate::state_key::{Change, StateKey};
 
 /// The rules in force, and who stands above them.
 #[derive(Debug)]
@@ -19,11 +24,22 @@ pub(crate) struct Authorizer {
     enabled: bool,
     super_users: Vec<String>,
     rules: ArcSwap<Rules>,
+    state: StateFile,
+    /// Changes come one after the other.
+    changing: Mutex<()>,
 }
 
+/// Rules at a time; an administrator's mistake in a loop must not fill memory.
+const RULES_MAX: usize = 10_000;
+
+/// The protocol's code and a sentence.
+type Refusal = (i16, String);
+
 impl Authorizer {
-    pub(crate) fn new(config: &AclConfig, bindings: BTreeSet<Binding>) -> Self {
+    pub(crate) fn new(config: &AclConfig, bindings: BTreeSet<Binding>, state: StateFile) -> Self {
         Self {
+            state,
+            changing: Mutex::new(()),
             enabled: config.enabled,
             super_users: config.super_users.clone(),
             rules: ArcSwap::from_pointee(Rules::new(bindings)),
@@ -48,6 +64,39 @@ impl Authorizer {
     /// Whether there may be any resource of `kind` that `principal` may do `operation` to.
     pub(crate) fn allows_any(&self, principal: &Principal, host: IpAddr, operation: Operation, kind: Kind) -> bool {
         self.is_above(principal) || self.rules.load().allow_any(principal, host, operation, kind)
+    }
+
+    /// Adds rules; they are on disk and in force when it returns.
+    pub(crate) async fn add(&self, new: Vec<Binding>) -> Result<(), Refusal> {
+        let _one_at_a_time = self.changing.lock().await;
+        let mut bindings = self.rules().bindings.clone();
+        let new: Vec<_> = new.into_iter().filter(|rule| bindings.insert(rule.clone())).collect();
+        if bindings.len() > RULES_MAX {
+            let message = format!("there may be {RULES_MAX} access rules");
+            return Err((ResponseError::PolicyViolation.code(), message));
+        }
+        let changes = new.into_iter().map(|rule| Change { key: StateKey::Acl(rule), value: Some(true.into()) });
+        self.put(changes.collect(), bindings).await
+    }
+
+    /// Removes the rules that `filter` means and returns them.
+    pub(crate) async fn remove(&self, filter: &Filter) -> Result<Vec<Binding>, Refusal> {
+        let _one_at_a_time = self.changing.lock().await;
+        let (gone, bindings): (BTreeSet<_>, _) =
+            self.rules().bindings.iter().cloned().partition(|rule| filter.fits(rule));
+        let changes = gone.iter().map(|rule| Change::remove(StateKey::Acl(rule.clone())));
+        self.put(changes.collect(), bindings).await?;
+        Ok(gone.into_iter().collect())
+    }
+
+    async fn put(&self, changes: Vec<Change>, bindings: BTreeSet<Binding>) -> Result<(), Refusal> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let failed = |error: NotWritten| (ResponseError::KafkaStorageError.code(), error.to_string());
+        self.state.put(changes).await.map_err(failed)?;
+        self.rules.store(Arc::new(Rules::new(bindings)));
+        Ok(())
     }
 
     fn is_above(&self, principal: &Principal) -> bool {
@@ -203,6 +252,22 @@ mod tests {
         })
     }
 
+    impl Binding {
+        /// Whether the resources that it names include `name`.
+        fn names(&self, name: &str) -> bool {
+            match self.pattern {
+                Pattern::Literal => self.name == name || self.name == ANYTHING,
+                Pattern::Prefixed => name.starts_with(&self.name),
+            }
+        }
+
+        /// Whether it is about this client.
+        fn is_about(&self, principal: &Principal, host: IpAddr) -> bool {
+            (self.principal == principal.as_str() || self.principal == EVERYBODY)
+                && (self.host == ANYTHING || self.host.parse() == Ok(host))
+        }
+    }
+
     /// The rule as it is told to people.
     fn naive(rules: &[Binding], principal: &Principal, host: IpAddr, asked: Operation, on: Resource<'_>) -> bool {
         let about: Vec<_> = rules
@@ -259,12 +324,14 @@ mod tests {
 
     #[test]
     fn nobody_may_anything_until_a_rule_says_so_and_super_users_may_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = StateFile::open(&folder.path().join("state")).unwrap();
         let config = AclConfig { enabled: true, super_users: vec!["User:root".to_owned()] };
-        let authorizer = Authorizer::new(&config, BTreeSet::new());
+        let authorizer = Authorizer::new(&config, BTreeSet::new(), state.clone());
         let host = "127.0.0.1".parse().unwrap();
         let may = |user: &str| authorizer.allows(&Principal::user(user), host, Operation::Read, Resource::Topic("t"));
         assert!(may("root") && !may("Root") && !may("ANONYMOUS"));
-        let off = Authorizer::new(&AclConfig::default(), BTreeSet::new());
+        let off = Authorizer::new(&AclConfig::default(), BTreeSet::new(), state);
         assert!(off.allows(&Principal::anonymous(), host, Operation::Read, Resource::Topic("t")));
     }
 }
