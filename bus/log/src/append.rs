@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use crate::aborted::ABORTED_MAX;
 use crate::batch::{self, BatchHeader, check_produced};
 use crate::commit::Urgency;
 use crate::disk::is_full;
 use crate::error::AppendError;
+use crate::marker::Marker;
 use crate::options::Stamp;
 use crate::partition::{Partition, Writer};
 use crate::producers::Verdict;
@@ -65,30 +67,69 @@ impl Partition {
         }
         self.roll_if_aged(&mut writer, now_ms).map_err(|error| self.refusal(error, batches.len()))?;
         self.write(&mut writer, &batches)?;
-        for header in &headers {
-            writer.producers.wrote(header, now_ms);
-        }
-        writer.begun_ms.get_or_insert(now_ms);
-        writer.unchecked_bytes += batches.len() as u64;
-        let unsynced_bytes = {
-            let mut shared = self.shared.write();
-            let active = &mut shared.active;
-            for header in &headers {
-                let position = active.index.summary().bytes;
-                active.index.note(header, position);
-            }
-            active.index.summary().bytes - active.durable_bytes
-        };
+        let unsynced_bytes = self.note(&mut writer, &headers, None, batches.len(), now_ms);
         drop(writer);
         let much = unsynced_bytes >= self.options.sync_bytes;
         self.request_sync(if much { Urgency::Now } else { Urgency::Later });
         Ok(appended)
     }
 
+    /// Ends the open transaction of a producer. One that has none here is left as it is, and `duplicate` says so:
+    /// its marker was written before, or it has never written here. Wait for `end_offset` in any case, as after
+    /// [`append`](Self::append).
+    ///
+    /// # Errors
+    /// As `append`; the marker is older than what the producer wrote since, or could not be written.
+    pub fn append_marker(&self, marker: &Marker, leader_epoch: i32, now_ms: i64) -> Result<Appended, AppendError> {
+        let _begun = self.begin_append();
+        let mut writer = self.writer.lock();
+        self.check_poison()?;
+        let log_end = self.log_end();
+        if !writer.producers.check_marker(marker)? {
+            let nothing = Appended { base_offset: log_end, end_offset: log_end, append_time_ms: None, duplicate: true };
+            return Ok(nothing);
+        }
+        let mut batch = marker.build(now_ms);
+        let header = BatchHeader::parse_stored(&batch);
+        let header = header.ok_or(AppendError::Corrupt { position: 0, reason: "a marker can't be built" })?;
+        let headers = number(&mut batch, &[(0, header)], log_end, leader_epoch, None)?;
+        self.write(&mut writer, &batch)?;
+        self.note(&mut writer, &headers, Some(marker), batch.len(), now_ms);
+        drop(writer);
+        // Somebody waits, or will in a moment: readers of what it ends.
+        self.request_sync(Urgency::Now);
+        Ok(Appended { base_offset: log_end, end_offset: log_end + 1, append_time_ms: None, duplicate: false })
+    }
+
+    /// Notes what was written, and returns how many bytes are not durable yet.
+    fn note(
+        &self,
+        writer: &mut Writer,
+        headers: &[BatchHeader],
+        marker: Option<&Marker>,
+        bytes: usize,
+        now_ms: i64,
+    ) -> u64 {
+        writer.begun_ms.get_or_insert(now_ms);
+        writer.unchecked_bytes += bytes as u64;
+        let mut shared = self.shared.write();
+        for header in headers {
+            if let Some(turn) = writer.producers.wrote(header, marker, now_ms) {
+                shared.stability.note(turn);
+            }
+            let position = shared.active.index.summary().bytes;
+            shared.active.index.note(header, position);
+        }
+        shared.active.index.summary().bytes - shared.active.durable_bytes
+    }
+
     /// Writes the bytes after the last batch. On an error the file is as it was before, or the partition poisoned.
     fn write(&self, writer: &mut Writer, bytes: &[u8]) -> Result<(), AppendError> {
-        let mut end = self.shared.read().active.index.summary().bytes;
-        if end > 0 && end + bytes.len() as u64 > self.segment_bytes() {
+        let (mut end, many_aborted) = {
+            let shared = self.shared.read();
+            (shared.active.index.summary().bytes, shared.stability.aborted.len() >= ABORTED_MAX)
+        };
+        if end > 0 && (many_aborted || end + bytes.len() as u64 > self.segment_bytes()) {
             self.roll(writer).map_err(|error| self.refusal(error, bytes.len()))?;
             end = 0;
         }

@@ -1,7 +1,7 @@
 //! The header of a record batch v2, as <https://kafka.apache.org/documentation/#recordbatch> lays it out:
 //! parsing, checking what a producer sent, and the patches a broker makes. Records are never looked into.
 
-use bytes::Buf;
+use bytes::{Buf, BufMut, BytesMut};
 
 use crate::error::AppendError;
 
@@ -100,7 +100,6 @@ impl BatchHeader {
         self.attributes & CONTROL != 0
     }
 
-    #[allow(dead_code)] // compaction, which follows, asks
     pub(crate) fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
     }
@@ -162,6 +161,7 @@ pub(crate) fn check_produced(bytes: &[u8]) -> Result<Vec<(usize, BatchHeader)>, 
 enum Fault {
     Magic(i8),
     Corrupt(&'static str),
+    Refused(&'static str),
 }
 
 impl Fault {
@@ -169,6 +169,7 @@ impl Fault {
         match self {
             Self::Magic(magic) => AppendError::UnsupportedMagic { magic },
             Self::Corrupt(reason) => AppendError::Corrupt { position, reason },
+            Self::Refused(reason) => AppendError::Refused { position, reason },
         }
     }
 }
@@ -193,10 +194,40 @@ fn check_one(bytes: &[u8]) -> Result<BatchHeader, Fault> {
     if header.attributes & COMPRESSION_MASK > COMPRESSION_LAST {
         return Err(Fault::Corrupt("its compression is not known"));
     }
-    if header.is_idempotent() && (header.producer_epoch < 0 || (header.base_sequence < 0 && !header.is_control())) {
+    if header.is_control() {
+        return Err(Fault::Refused("control batches are written by brokers alone"));
+    }
+    if header.is_idempotent() && (header.producer_epoch < 0 || header.base_sequence < 0) {
         return Err(Fault::Corrupt("it has a producer id but no epoch or sequence"));
     }
+    if header.is_transactional() && !header.is_idempotent() {
+        return Err(Fault::Refused("it belongs to a transaction but to no producer"));
+    }
     Ok(header)
+}
+
+/// A batch of one control record of a producer.
+pub(crate) fn build_control(producer_id: i64, producer_epoch: i16, now_ms: i64, record: &[u8]) -> BytesMut {
+    let length = HEADER_BYTES - UNCOUNTED_BYTES + record.len();
+    let mut batch = BytesMut::with_capacity(length + UNCOUNTED_BYTES);
+    batch.put_i64(0);
+    batch.put_i32(length as i32);
+    batch.put_i32(-1);
+    batch.put_i8(MAGIC);
+    batch.put_u32(0);
+    batch.put_i16(CONTROL | TRANSACTIONAL);
+    batch.put_i32(0);
+    batch.put_i64(now_ms);
+    batch.put_i64(now_ms);
+    batch.put_i64(producer_id);
+    batch.put_i16(producer_epoch);
+    // Markers have no sequence.
+    batch.put_i32(-1);
+    batch.put_i32(1);
+    batch.put_slice(record);
+    let crc = crc32c::crc32c(batch.get(ATTRIBUTES_AT..).unwrap_or_default());
+    write(&mut batch, CRC_AT, &crc.to_be_bytes());
+    batch
 }
 
 /// Sets the two fields outside the checksum.
@@ -235,7 +266,6 @@ fn write(batch: &mut [u8], at: usize, bytes: &[u8]) {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use bytes::{BufMut, BytesMut};
     use proptest::prelude::*;
 
     use super::*;
@@ -249,11 +279,12 @@ pub(crate) mod tests {
         pub(crate) time_ms: i64,
         pub(crate) producer: Option<(i64, i16, i32)>,
         pub(crate) key: Option<&'static str>,
+        pub(crate) transactional: bool,
     }
 
     impl Default for Sample {
         fn default() -> Self {
-            Self { records: 1, value_bytes: 20, time_ms: 1_000, producer: None, key: None }
+            Self { records: 1, value_bytes: 20, time_ms: 1_000, producer: None, key: None, transactional: false }
         }
     }
 
@@ -279,7 +310,7 @@ pub(crate) mod tests {
             }
             let (id, epoch, sequence) = self.producer.unwrap_or((-1, -1, -1));
             let mut covered = BytesMut::new();
-            covered.put_i16(0);
+            covered.put_i16(if self.transactional { TRANSACTIONAL } else { 0 });
             covered.put_i32(self.records - 1);
             covered.put_i64(self.time_ms);
             covered.put_i64(self.time_ms + i64::from(self.records) - 1);
@@ -333,6 +364,14 @@ pub(crate) mod tests {
         assert!(stamped.is_log_append_time());
         stamp(&mut batch, &stamped, None);
         assert!(!check_produced(&batch).unwrap()[0].1.is_log_append_time());
+    }
+
+    #[test]
+    fn control_batches_and_transactions_of_nobody_are_refused() {
+        let control = build_control(1, 0, 5, &[0; 20]);
+        assert!(matches!(check_produced(&control), Err(AppendError::Refused { .. })));
+        let nobodys = Sample { transactional: true, ..Default::default() }.build();
+        assert!(matches!(check_produced(&nobodys), Err(AppendError::Refused { .. })));
     }
 
     #[test]

@@ -83,6 +83,20 @@ pub enum AppendError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The batch is intact, but not one that a producer may send.
+    #[error("batch at byte {position} is refused: {reason}")]
+    Refused {
+        /// Where in the given bytes it begins.
+        position: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The producer has a transaction open here, and sends records outside of it.
+    #[error("producer {producer_id} has a transaction open in the partition; records outside of it are refused")]
+    InTransaction {
+        /// The producer.
+        producer_id: i64,
+    },
     /// A batch of a format before Kafka 0.11.
     #[error("record format {magic} is not supported, only 2 is")]
     UnsupportedMagic {

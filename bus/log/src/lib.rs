@@ -2,6 +2,7 @@
 //! group commit, reads them back whole, recovers after crashes. It knows Kafka's record batch v2 and nothing
 //! else of Kafka, no network, and it never shows a reader a byte that could still be lost.
 
+mod aborted;
 mod admit;
 mod append;
 mod batch;
@@ -10,17 +11,20 @@ mod commit;
 mod disk;
 mod error;
 mod index;
+mod marker;
 mod meta;
 mod options;
 mod partition;
 mod producers;
 mod read;
+mod read_aborted;
 mod records;
 mod recovery;
 mod report;
 mod scan;
 mod segment;
 mod settle;
+mod stability;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -31,9 +35,12 @@ mod tuning;
 pub use admit::{Inadmissible, Rules, admit};
 pub use append::Appended;
 pub use error::{AppendError, LogError, Poisoned, ReadError};
+pub use marker::Marker;
 pub use options::{LogOptions, Retention, Stamp};
 pub use partition::Partition;
+pub use producers::ActiveProducer;
 pub use read::ReadSlice;
+pub use read_aborted::AbortedTransaction;
 pub use records::Codec;
 pub use report::{Quarantined, RecoveryReport, Torn};
 pub use store::LogStore;

@@ -17,10 +17,11 @@ use crate::disk::Disk;
 use crate::error::Poisoned;
 use crate::index::{Index, NO_TIME};
 use crate::options::LogOptions;
-use crate::producers::Producers;
+use crate::producers::{ActiveProducer, Producers};
 use crate::recovery::{Recovered, SUSPECT_FILE};
 use crate::segment::Sealed;
 use crate::settle::CHECKPOINT_BYTES;
+use crate::stability::Stability;
 use crate::tuning::Tuning;
 
 /// The log of one partition. All methods may be called from any thread; those that touch the disk block
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) log_start: i64,
     pub(crate) sealed: VecDeque<Arc<Sealed>>,
     pub(crate) active: Active,
+    pub(crate) stability: Stability,
 }
 
 /// The segment that is written.
@@ -86,6 +88,9 @@ impl Shared {
 /// The durable end, and whether it can still rise.
 struct Durable {
     end: watch::Sender<i64>,
+    /// The last stable offset. It moves only when the end does: what begins lies past the end, and what ends has its
+    /// marker there.
+    stable: watch::Sender<i64>,
     poisoned: OnceLock<Poisoned>,
 }
 
@@ -106,6 +111,8 @@ impl Partition {
     ) -> Arc<Self> {
         let durable_bytes = found.index.summary().bytes;
         let durable_end = found.index.summary().next_offset;
+        let mut stability = found.stability;
+        let stable_end = stability.stable_end(durable_end);
         let unchecked_bytes = if found.checkpoint_due { CHECKPOINT_BYTES } else { 0 };
         let active =
             Active { path: found.active_path, file: Arc::new(found.active_file), index: found.index, durable_bytes };
@@ -126,8 +133,12 @@ impl Partition {
             syncing: Mutex::new(()),
             index_file: Mutex::new(()),
             writer: Mutex::new(writer),
-            shared: RwLock::new(Shared { log_start: found.log_start, sealed: found.sealed, active }),
-            durable: Arc::new(Durable { end: watch::Sender::new(durable_end), poisoned: OnceLock::new() }),
+            shared: RwLock::new(Shared { log_start: found.log_start, sealed: found.sealed, active, stability }),
+            durable: Arc::new(Durable {
+                end: watch::Sender::new(durable_end),
+                stable: watch::Sender::new(stable_end),
+                poisoned: OnceLock::new(),
+            }),
             appending: AtomicUsize::new(0),
         })
     }
@@ -187,6 +198,28 @@ impl Partition {
     #[must_use]
     pub fn durable_changes(&self) -> watch::Receiver<i64> {
         self.durable.end.subscribe()
+    }
+
+    /// The last stable offset: one past the last record that belongs to no transaction which is still open, or which
+    /// has ended by a marker that could be lost. At most [`durable_end`](Self::durable_end).
+    #[must_use]
+    pub fn stable_end(&self) -> i64 {
+        // Waits out a sync that has published the durable end and not yet this. Records of an open transaction may
+        // have been deleted, so the start can lie beyond it.
+        let log_start = self.log_start();
+        log_start.max(*self.durable.stable.borrow())
+    }
+
+    /// Changes whenever [`stable_end`](Self::stable_end) does, except by deletion.
+    #[must_use]
+    pub fn stable_changes(&self) -> watch::Receiver<i64> {
+        self.durable.stable.subscribe()
+    }
+
+    /// The producers that wrote here of late, by id.
+    #[must_use]
+    pub fn producers(&self) -> Vec<ActiveProducer> {
+        self.writer.lock().producers.active()
     }
 
     /// Offset and timestamp of the latest record by timestamp: the last offset of the first batch that
@@ -273,6 +306,8 @@ impl Partition {
             *durable = summary.next_offset.max(*durable);
             rises
         });
+        let stable_end = shared.stability.stable_end(self.durable_end());
+        self.durable.stable.send_if_modified(|stable| std::mem::replace(stable, stable_end) != stable_end);
         Ok(())
     }
 

@@ -201,7 +201,7 @@ impl Partition {
         let interval_bytes = self.options.index_interval_bytes;
         let limit = known.summary.next_offset;
         let mut pieces = Vec::new();
-        match check_sealed(&*self.disk, &self.dir, base, interval_bytes, |_| {})? {
+        match check_sealed(&*self.disk, &self.dir, base, interval_bytes, |_, _| {})? {
             Checked::Intact { sealed, .. } => {
                 if sealed.summary.next_offset < limit {
                     tracing::error!(
@@ -221,7 +221,7 @@ impl Partition {
                 }
                 for piece in segment::list(&self.dir)?.into_iter().filter(|piece| (base..limit).contains(piece)) {
                     if let Checked::Intact { sealed, .. } =
-                        check_sealed(&*self.disk, &self.dir, piece, interval_bytes, |_| {})?
+                        check_sealed(&*self.disk, &self.dir, piece, interval_bytes, |_, _| {})?
                     {
                         pieces.push(Arc::new(sealed));
                     }

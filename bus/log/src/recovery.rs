@@ -9,15 +9,19 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::aborted;
+use crate::batch::BatchHeader;
 use crate::checkpoint::{self, Checkpoint, Decoded};
 use crate::disk::Disk;
 use crate::error::LogError;
 use crate::index::{Index, NO_TIME, Summary, read_summary};
+use crate::marker::Marker;
 use crate::meta::{self, Kind};
 use crate::producers::Producers;
 use crate::report::{RecoveryReport, Torn};
 use crate::scan::scan;
 use crate::segment::{self, Checked, Sealed, check_sealed, cut_out, index_path, log_path};
+use crate::stability::Stability;
 
 /// Left by a partition whose fsync failed: the page cache may then claim to be on disk what is not.
 pub(crate) const SUSPECT_FILE: &str = "suspect";
@@ -32,6 +36,7 @@ pub(crate) struct Recovered {
     pub(crate) active_file: File,
     pub(crate) index: Index,
     pub(crate) producers: Producers,
+    pub(crate) stability: Stability,
     /// Whether a new checkpoint would spare the next start work.
     pub(crate) checkpoint_due: bool,
 }
@@ -40,7 +45,14 @@ pub(crate) struct Recovered {
 pub(crate) fn create(disk: &dyn Disk, dir: &Path) -> Result<(), LogError> {
     let failed = |source| LogError::Io { action: "create a log in", path: dir.to_owned(), source };
     let empty = Summary { next_offset: 0, bytes: 0, max_time: NO_TIME, max_time_offset: -1 };
-    let checkpoint = Checkpoint { log_start: 0, segment: 0, summary: empty, producers: Producers::default() };
+    let checkpoint = Checkpoint {
+        log_start: 0,
+        segment: 0,
+        summary: empty,
+        aborted: Vec::new(),
+        with_aborted: Vec::new(),
+        producers: Producers::default(),
+    };
     let write = |name: &str, bytes: &[u8]| {
         let file = File::create_new(dir.join(name))?;
         disk.write_all_at(&file, bytes, 0)?;
@@ -64,10 +76,14 @@ pub(crate) fn recover(
         meta::write(disk, dir, Kind::Partition)?;
     }
     let checkpoint = load_checkpoint(dir)?;
-    let mut recovery = Recovery { disk, dir, interval_bytes, now_ms, checkpoint, report, scanned: false };
+    let log_start = checkpoint.as_ref().map(|known| known.log_start);
+    let durable_end = checkpoint.as_ref().map_or(0, |known| known.summary.next_offset);
+    let mut recovery =
+        Recovery { disk, dir, interval_bytes, now_ms, checkpoint, log_start, durable_end, report, scanned: false };
     if recovery.checkpoint.is_none() {
         recovery.report.checkpoints_lost += 1;
     }
+    recovery.check_aborted()?;
     // Each round that has to begin again has taken damage out of at least one segment for good.
     loop {
         if let Some(recovered) = recovery.attempt()? {
@@ -95,72 +111,93 @@ struct Recovery<'a> {
     dir: &'a Path,
     interval_bytes: u32,
     now_ms: i64,
+    /// What need not be read again.
     checkpoint: Option<Checkpoint>,
+    /// The start of the log and its durable end, of a checkpoint of which the rest may not be enough.
+    log_start: Option<i64>,
+    durable_end: i64,
     report: &'a mut RecoveryReport,
     scanned: bool,
 }
 
 impl Recovery<'_> {
+    /// Without one of the lists of aborted transactions, what is in it has to be learned from the log.
+    fn check_aborted(&mut self) -> Result<(), LogError> {
+        let Some(known) = &self.checkpoint else { return Ok(()) };
+        let bases = if known.with_aborted.is_empty() { Vec::new() } else { segment::list(self.dir)? };
+        let lost = known.with_aborted.iter().find(|base| {
+            // A segment that was removed since takes its list along.
+            bases.binary_search(base).is_ok() && aborted::read(self.dir, **base).is_err()
+        });
+        if let Some(base) = lost {
+            let path = aborted::path(self.dir, *base);
+            tracing::warn!(file = %path.display(), "a list of aborted transactions is lost: the whole log is read");
+            self.report.indexes_rebuilt += 1;
+            self.checkpoint = None;
+        }
+        Ok(())
+    }
+
     /// Goes through the segments once; `None` when files were replaced and the list must be read again.
     fn attempt(&mut self) -> Result<Option<Recovered>, LogError> {
         let mut bases = segment::list(self.dir)?;
-        let mut producers = self.checkpoint.as_ref().map(|known| known.producers.clone()).unwrap_or_default();
+        let mut replay = Replay::new(self.checkpoint.as_ref(), self.now_ms);
         let mut sealed = VecDeque::with_capacity(bases.len());
         let last = bases.pop();
         for (at, base) in bases.iter().enumerate() {
             let limit = bases.get(at + 1).copied().or(last).unwrap_or(i64::MAX);
-            match self.closed_segment(*base, limit, &mut producers)? {
+            match self.closed_segment(*base, limit, &mut replay)? {
                 Some(segment) => sealed.push_back(Arc::new(segment)),
                 None => return Ok(None),
             }
         }
-        let Some((mut file, mut index)) = self.last_segment(last, &mut producers)? else { return Ok(None) };
-        let durable_before = self.checkpoint.as_ref().map_or(0, |known| known.summary.next_offset);
-        if index.summary().next_offset < durable_before {
+        let Some((mut file, mut index)) = self.last_segment(last, &mut replay)? else { return Ok(None) };
+        if index.summary().next_offset < self.durable_end {
             // Files went missing. Their offsets must not be given to other records, readers would skip those.
             tracing::error!(
-                dir = %self.dir.display(), found = index.summary().next_offset, expected = durable_before,
+                dir = %self.dir.display(), found = index.summary().next_offset, expected = self.durable_end,
                 "durable records are missing from the log; it goes on after them"
             );
-            self.seal(&file, &index, &mut sealed)?;
-            (file, index) = self.new_segment(durable_before)?;
+            self.seal(&file, &index, &mut sealed, &mut replay)?;
+            (file, index) = self.new_segment(self.durable_end)?;
         }
         let base = index.base_offset();
         let first = sealed.front().map_or(base, |segment| segment.base_offset);
-        let log_start = self.checkpoint.as_ref().map_or(first, |known| known.log_start.max(first));
+        let log_start = self.log_start.map_or(first, |known| known.max(first));
         Ok(Some(Recovered {
             log_start: log_start.min(index.summary().next_offset),
             sealed,
             active_path: log_path(self.dir, base),
             active_file: file,
             index,
-            producers,
+            producers: replay.producers,
+            stability: replay.stability,
             checkpoint_due: self.scanned || self.checkpoint.is_none(),
         }))
     }
 
     /// A segment before the last: complete and durable, and known by its index if the checkpoint covers it.
-    fn closed_segment(&mut self, base: i64, limit: i64, producers: &mut Producers) -> Result<Option<Sealed>, LogError> {
+    fn closed_segment(&mut self, base: i64, limit: i64, replay: &mut Replay) -> Result<Option<Sealed>, LogError> {
         let path = log_path(self.dir, base);
         let summary = read_summary(&index_path(self.dir, base), base);
         let covered = self.checkpoint.as_ref().is_some_and(|known| base < known.segment);
         if let (true, Some(summary)) = (covered, summary) {
             let length = fs::metadata(&path).map_err(|source| self.failed("look at", &path, source))?.len();
             if length == summary.bytes && summary.next_offset <= limit {
-                return Ok(Some(Sealed { base_offset: base, path, summary }));
+                let has_aborted = aborted::path(self.dir, base).exists();
+                return Ok(Some(Sealed { base_offset: base, path, summary, has_aborted }));
             }
         }
         self.report.indexes_rebuilt += usize::from(summary.is_none());
         self.scanned = true;
-        let replay_from = self.replay_from();
-        let checked = check_sealed(self.disk, self.dir, base, self.interval_bytes, |header| {
-            if header.base_offset >= replay_from {
-                producers.wrote(header, self.now_ms);
-            }
-        })?;
+        let note = |header: &BatchHeader, marker| replay.note(header, marker);
+        let checked = check_sealed(self.disk, self.dir, base, self.interval_bytes, note)?;
         match checked {
-            Checked::Intact { sealed, bytes } => {
+            Checked::Intact { mut sealed, bytes } => {
                 self.report.bytes_scanned += bytes;
+                if !covered {
+                    sealed.has_aborted = self.close_aborted(base, replay)?;
+                }
                 if let Some(lost) = summary.filter(|known| known.next_offset > sealed.summary.next_offset) {
                     tracing::error!(
                         segment = %sealed.path.display(), found = sealed.summary.next_offset, expected = lost.next_offset,
@@ -177,14 +214,9 @@ impl Recovery<'_> {
     }
 
     /// The segment that was written when the store was last open.
-    fn last_segment(
-        &mut self,
-        base: Option<i64>,
-        producers: &mut Producers,
-    ) -> Result<Option<(File, Index)>, LogError> {
+    fn last_segment(&mut self, base: Option<i64>, replay: &mut Replay) -> Result<Option<(File, Index)>, LogError> {
         let Some(base) = base else {
-            let next = self.checkpoint.as_ref().map_or(0, |known| known.summary.next_offset);
-            return self.new_segment(next).map(Some);
+            return self.new_segment(self.durable_end).map(Some);
         };
         let path = log_path(self.dir, base);
         let file = segment::open(&path)?;
@@ -195,13 +227,8 @@ impl Recovery<'_> {
             return Ok(Some((file, index)));
         }
         self.scanned = true;
-        let replay_from = self.replay_from();
-        let found = scan(&file, &mut index, true, |header| {
-            if header.base_offset >= replay_from {
-                producers.wrote(header, self.now_ms);
-            }
-        })
-        .map_err(|source| self.failed("check", &path, source))?;
+        let found = scan(&file, &mut index, true, |header, marker| replay.note(header, marker))
+            .map_err(|source| self.failed("check", &path, source))?;
         self.report.bytes_scanned += found.bytes;
         if !found.damage.is_empty() {
             let quarantined = cut_out(self.disk, self.dir, base, &found.damage, found.end)?;
@@ -264,7 +291,21 @@ impl Recovery<'_> {
         }
     }
 
-    fn seal(&self, file: &File, index: &Index, sealed: &mut VecDeque<Arc<Sealed>>) -> Result<(), LogError> {
+    /// Puts the list of aborted transactions beside a segment that is complete, and says whether there are any.
+    fn close_aborted(&self, base: i64, replay: &mut Replay) -> Result<bool, LogError> {
+        let list = std::mem::take(&mut replay.stability.aborted);
+        let written = aborted::write(self.disk, self.dir, base, &list);
+        written.map_err(|source| self.failed("write", &aborted::path(self.dir, base), source))?;
+        Ok(!list.is_empty())
+    }
+
+    fn seal(
+        &self,
+        file: &File,
+        index: &Index,
+        sealed: &mut VecDeque<Arc<Sealed>>,
+        replay: &mut Replay,
+    ) -> Result<(), LogError> {
         let base_offset = index.base_offset();
         if index.summary().bytes == 0 {
             return segment::remove(self.dir, base_offset);
@@ -274,7 +315,8 @@ impl Recovery<'_> {
             .sync(file)
             .and_then(|()| segment::write_index(self.disk, self.dir, index))
             .map_err(|source| self.failed("close", &path, source))?;
-        sealed.push_back(Arc::new(Sealed { base_offset, path, summary: *index.summary() }));
+        let has_aborted = self.close_aborted(base_offset, replay)?;
+        sealed.push_back(Arc::new(Sealed { base_offset, path, summary: *index.summary(), has_aborted }));
         Ok(())
     }
 
@@ -285,12 +327,34 @@ impl Recovery<'_> {
         Ok((file, Index::new(base, self.interval_bytes)))
     }
 
-    /// The checkpoint's producers know everything before this offset.
-    fn replay_from(&self) -> i64 {
-        self.checkpoint.as_ref().map_or(0, |known| known.summary.next_offset)
-    }
-
     fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> LogError {
         LogError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// What the batches past the checkpoint say of producers and transactions.
+struct Replay {
+    producers: Producers,
+    stability: Stability,
+    /// The checkpoint knows everything before this offset.
+    from: i64,
+    now_ms: i64,
+}
+
+impl Replay {
+    fn new(checkpoint: Option<&Checkpoint>, now_ms: i64) -> Self {
+        let producers = checkpoint.map(|known| known.producers.clone()).unwrap_or_default();
+        let aborted = checkpoint.map(|known| known.aborted.clone()).unwrap_or_default();
+        let stability = Stability::new(&producers, aborted);
+        Self { producers, stability, from: checkpoint.map_or(0, |known| known.summary.next_offset), now_ms }
+    }
+
+    fn note(&mut self, header: &BatchHeader, marker: Option<Marker>) {
+        if header.base_offset < self.from {
+            return;
+        }
+        if let Some(turn) = self.producers.wrote(header, marker.as_ref(), self.now_ms) {
+            self.stability.note(turn);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::batch::{BatchHeader, HEADER_BYTES};
 use crate::index::Index;
+use crate::marker::{MARKER_BYTES_MAX, Marker};
 
 /// The unit in which a file system writes; a write cut short leaves whole blocks as they were: zeros.
 const BLOCK_BYTES: u64 = 4096;
@@ -140,7 +141,7 @@ pub(crate) fn scan(
     file: &File,
     index: &mut Index,
     unfinished_tail: bool,
-    mut on_batch: impl FnMut(&BatchHeader),
+    mut on_batch: impl FnMut(&BatchHeader, Option<Marker>),
 ) -> io::Result<Scanned> {
     let length = file.metadata()?.len();
     let mut window = Window::new(file, length, SCAN_WINDOW_BYTES);
@@ -151,7 +152,11 @@ pub(crate) fn scan(
         if let Some(header) = verify(&mut window, position, |offset| offset == expected)? {
             if found.damage.is_empty() {
                 index.note(&header, position);
-                on_batch(&header);
+                let marker = match header.is_control() {
+                    true => Marker::parse(&header, window.at(position, header.size().min(MARKER_BYTES_MAX))?),
+                    false => None,
+                };
+                on_batch(&header, marker);
             }
             position += header.size() as u64;
             expected = header.next_offset();
@@ -272,7 +277,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         let mut index = Index::new(10, 64);
-        let found = scan(&file, &mut index, unfinished_tail, |_| {}).unwrap();
+        let found = scan(&file, &mut index, unfinished_tail, |_, _| {}).unwrap();
         (found, index)
     }
 

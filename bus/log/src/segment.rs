@@ -5,9 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::aborted;
 use crate::disk::{Disk, replace};
 use crate::error::LogError;
 use crate::index::{Index, Summary};
+use crate::marker::Marker;
 use crate::report::Quarantined;
 use crate::scan::{Damage, scan};
 
@@ -22,6 +24,8 @@ pub(crate) struct Sealed {
     pub(crate) base_offset: i64,
     pub(crate) path: PathBuf,
     pub(crate) summary: Summary,
+    /// Whether a list of aborted transactions lies beside it.
+    pub(crate) has_aborted: bool,
 }
 
 pub(crate) fn log_path(dir: &Path, base_offset: i64) -> PathBuf {
@@ -77,7 +81,7 @@ pub(crate) fn write_index(disk: &dyn Disk, dir: &Path, index: &Index) -> io::Res
 
 /// Takes a segment and its index away; its absence is durable after the next sync of the directory.
 pub(crate) fn remove(dir: &Path, base_offset: i64) -> Result<(), LogError> {
-    for path in [log_path(dir, base_offset), index_path(dir, base_offset)] {
+    for path in [log_path(dir, base_offset), index_path(dir, base_offset), aborted::path(dir, base_offset)] {
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(LogError::Io { action: "remove", path, source });
@@ -113,6 +117,12 @@ pub(crate) fn cut_out(
     // The piece that takes the original's name comes last.
     for (base, from, to) in pieces.iter().rev() {
         copy(disk, &file, *from..*to, &log_path(dir, *base)).map_err(failed)?;
+    }
+    if let Err(error) = aborted::hand_over(disk, dir, base_offset, pieces.last().map(|(base, _, _)| *base)) {
+        tracing::error!(
+            segment = %path.display(), %error,
+            "the aborted transactions of a damaged segment are not known: their records may be read as committed"
+        );
     }
     if pieces.first().is_none_or(|(base, _, _)| *base != base_offset) {
         remove(dir, base_offset)?;
@@ -162,7 +172,7 @@ pub(crate) fn check_sealed(
     dir: &Path,
     base_offset: i64,
     interval_bytes: u32,
-    on_batch: impl FnMut(&crate::batch::BatchHeader),
+    on_batch: impl FnMut(&crate::batch::BatchHeader, Option<Marker>),
 ) -> Result<Checked, LogError> {
     let path = log_path(dir, base_offset);
     let failed = |source| LogError::Io { action: "check", path: path.clone(), source };
@@ -177,7 +187,8 @@ pub(crate) fn check_sealed(
         disk.truncate(&file, found.end).and_then(|()| disk.sync(&file)).map_err(failed)?;
     }
     write_index(disk, dir, &index).map_err(failed)?;
-    let sealed = Sealed { base_offset, path, summary: *index.summary() };
+    let has_aborted = aborted::path(dir, base_offset).exists();
+    let sealed = Sealed { base_offset, path, summary: *index.summary(), has_aborted };
     Ok(Checked::Intact { sealed, bytes: found.bytes })
 }
 

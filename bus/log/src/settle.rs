@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::aborted;
 use crate::checkpoint::{self, Checkpoint};
 use crate::disk::replace;
 use crate::error::{LogError, Poisoned};
@@ -38,6 +39,13 @@ impl Partition {
                 log_start: shared.log_start,
                 segment: index.base_offset(),
                 summary: *index.summary(),
+                aborted: shared.stability.aborted.clone(),
+                with_aborted: shared
+                    .sealed
+                    .iter()
+                    .filter(|known| known.has_aborted)
+                    .map(|known| known.base_offset)
+                    .collect(),
                 producers: writer.producers.clone(),
             };
             (checkpoint, index, std::mem::take(&mut writer.unchecked_bytes))
@@ -66,9 +74,10 @@ impl Partition {
 
     /// Closes the active segment, all of it durable, and begins a new one. An empty one stays.
     pub(crate) fn roll(&self, writer: &mut Writer) -> Result<(), RollError> {
-        let (file, path, index) = {
+        let (file, path, index, aborted) = {
             let shared = self.shared.read();
-            (Arc::clone(&shared.active.file), shared.active.path.clone(), shared.active.index.clone())
+            let (active, aborted) = (&shared.active, shared.stability.aborted.clone());
+            (Arc::clone(&active.file), active.path.clone(), active.index.clone(), aborted)
         };
         let summary = *index.summary();
         if summary.bytes == 0 {
@@ -80,9 +89,12 @@ impl Partition {
         self.sync()?;
         let _index_is_ours = self.index_file.lock();
         segment::write_index(&*self.disk, &self.dir, &index).map_err(failed)?;
+        aborted::write(&*self.disk, &self.dir, index.base_offset(), &aborted).map_err(failed)?;
         let (new_path, new_file) = segment::create(&*self.disk, &self.dir, summary.next_offset).map_err(failed)?;
         let mut shared = self.shared.write();
-        shared.sealed.push_back(Arc::new(Sealed { base_offset: index.base_offset(), path, summary }));
+        let has_aborted = !aborted.is_empty();
+        shared.sealed.push_back(Arc::new(Sealed { base_offset: index.base_offset(), path, summary, has_aborted }));
+        shared.stability.aborted.clear();
         shared.active = Active {
             path: new_path,
             file: Arc::new(new_file),

@@ -217,6 +217,8 @@ fn largest_batch(records: &[u8]) -> Option<usize> {
 fn refusal_of(error: &AppendError) -> Refusal {
     let code = match error {
         AppendError::Corrupt { .. } => ResponseError::CorruptMessage,
+        AppendError::Refused { .. } => ResponseError::InvalidRecord,
+        AppendError::InTransaction { .. } => ResponseError::InvalidTxnState,
         AppendError::UnsupportedMagic { .. } => ResponseError::UnsupportedForMessageFormat,
         AppendError::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
         AppendError::DuplicateTooOld { .. } => ResponseError::DuplicateSequenceNumber,

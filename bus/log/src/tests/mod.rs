@@ -8,6 +8,7 @@ mod recovery;
 mod retention;
 mod roundtrip;
 mod together;
+mod transactions;
 
 use std::fs;
 use std::future::Future;
