@@ -7,6 +7,7 @@ use logmill_bus_protocol::ResponseError;
 use logmill_core::Shutdown;
 
 use crate::budget::Budget;
+use crate::fetch_sessions::Sessions;
 use crate::groups::Groups;
 use crate::handlers::Call;
 use crate::meters::Meters;
@@ -24,6 +25,7 @@ pub(crate) struct Broker {
     pub(crate) store: Arc<LogStore>,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
+    pub(crate) fetch_sessions: Sessions,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) meters: Meters,
     pub(crate) shutdown: Shutdown,

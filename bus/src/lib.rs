@@ -6,6 +6,7 @@ mod budget;
 mod config;
 mod connection;
 mod epochs;
+mod fetch_sessions;
 mod groups;
 mod handlers;
 mod listener;

@@ -53,6 +53,9 @@ fn pass(broker: &Broker, total_bytes: Option<u64>) {
     board.set_gauge("topics", topics.len() as f64);
     board.set_gauge("partitions", logs.len() as f64);
     board.set_gauge("groups", broker.groups.count() as f64);
+    let (sessions, _, evicted) = broker.fetch_sessions.counts();
+    board.set_gauge("fetch_sessions", sessions as f64);
+    board.set_gauge("fetch_sessions_evicted", evicted as f64);
     let poisoned = logs.iter().find_map(|(log, _)| log.poisoned());
     board.set_problem("disk", poisoned.map(|poisoned| poisoned.to_string()));
 }

@@ -17,6 +17,7 @@ use crate::broker::Broker;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::connection::{self, Limits};
+use crate::fetch_sessions::Sessions;
 use crate::groups::Groups;
 use crate::listener::Listener;
 use crate::meters::Meters;
@@ -216,6 +217,7 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         store,
         topics,
         groups: Groups::restore(state.clone(), &entries, config.retention.offsets.0),
+        fetch_sessions: Sessions::default(),
         producer_ids: ProducerIds::new(state.clone(), next_id),
         meters: Meters::new(Arc::clone(&stage.board)),
         shutdown: Shutdown::new(),

@@ -35,6 +35,7 @@ struct TopicAnswer {
 #[derive(Clone, Debug, Default)]
 pub struct FetchAnswer {
     error_code: i16,
+    session_id: i32,
     topics: Vec<TopicAnswer>,
 }
 
@@ -42,7 +43,13 @@ impl FetchAnswer {
     /// An answer that refuses the whole request.
     #[must_use]
     pub fn refused(error_code: i16) -> Self {
-        Self { error_code, topics: Vec::new() }
+        Self { error_code, ..Self::default() }
+    }
+
+    /// An answer within a fetch session; 0 is none.
+    #[must_use]
+    pub fn of_session(session_id: i32) -> Self {
+        Self { session_id, ..Self::default() }
     }
 
     /// Begins a topic; the partitions added next are of it.
@@ -68,8 +75,7 @@ impl FetchAnswer {
         out.put_i32(0);
         if version >= 7 {
             out.put_i16(self.error_code);
-            // Session 0: every request says all that it wants.
-            out.put_i32(0);
+            out.put_i32(self.session_id);
         }
         let mut lengths = Lengths::default();
         put_length(&mut out, compact, self.topics.len());
@@ -166,7 +172,7 @@ mod tests {
     fn every_version_is_what_the_message_crate_reads() {
         for version in 4..=18 {
             let id = Uuid::from_u128(7);
-            let mut answer = FetchAnswer::default();
+            let mut answer = FetchAnswer::of_session(if version >= 7 { 4711 } else { 0 });
             answer.topic("one", id);
             for (partition, records) in [(0, vec![Bytes::from_static(b"abc"), Bytes::from_static(b"de")]), (1, vec![])]
             {
@@ -195,6 +201,7 @@ mod tests {
             }
             let read = FetchResponse::decode(&mut bytes, version).unwrap();
             assert!(bytes.is_empty(), "version {version}");
+            assert_eq!(read.session_id, if version >= 7 { 4711 } else { 0 });
             assert_eq!(read.responses.len(), 2);
             if version <= 12 {
                 assert_eq!(read.responses[0].topic.as_str(), "one");

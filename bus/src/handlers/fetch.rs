@@ -2,7 +2,6 @@
 //!
 //! A waiting fetch sleeps until a log that it reads has more on disk; nothing is polled.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,14 +10,15 @@ use std::time::Duration;
 
 use logmill_bus_log::{Partition, ReadError};
 use logmill_bus_protocol::messages::FetchRequest;
-use logmill_bus_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use logmill_bus_protocol::{FetchAnswer, PartitionAnswer, ResponseError};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{Answer, Call, Refused, check_epoch};
 use crate::broker::Broker;
 use crate::budget::Held;
+use crate::fetch_sessions::{Asked, Context, IDS_SINCE};
 use crate::security::{Operation, Resource};
 use crate::topics::Topic;
 
@@ -29,14 +29,10 @@ const ANSWER_BYTES_MAX: usize = 32 << 20;
 const ANSWER_BYTES_SHORT: usize = 1 << 20;
 /// The longest wait: a client that asks for more would look dead.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// From here on a topic is named by its id.
-const IDS_SINCE: i16 = 13;
 
 /// One partition that is asked for.
 struct Part {
-    topic: usize,
-    from: i64,
-    bytes_max: usize,
+    asked: Asked,
     /// Its log, or why it has none to read.
     log: Result<Log, i16>,
     answer: PartitionAnswer,
@@ -45,7 +41,7 @@ struct Part {
 impl Part {
     /// Whether there may be records that were not read yet.
     fn has_more(&mut self) -> bool {
-        self.answer.records.is_empty() && self.log.as_ref().is_ok_and(|log| self.from != log.log.durable_end())
+        self.answer.records.is_empty() && self.log.as_ref().is_ok_and(|log| self.asked.from != log.log.durable_end())
     }
 }
 
@@ -56,12 +52,13 @@ struct Log {
 
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Answer, Refused> {
     let version = call.version();
-    // Sessions are not kept: a client that asks for one is answered with session 0 and sends all it wants each time.
-    if request.session_id != 0 {
-        let refused = FetchAnswer::refused(ResponseError::FetchSessionIdNotFound.code());
-        return Ok(Answer::Now(refused.encode(call.header.correlation_id, version)?));
-    }
-    let mut parts = parts(broker, call, &request.topics);
+    let mut context = match broker.fetch_sessions.begin(&request, version, std::time::Instant::now()) {
+        Ok(context) => context,
+        Err(code) => {
+            return Ok(Answer::Now(FetchAnswer::refused(code).encode(call.header.correlation_id, version)?));
+        }
+    };
+    let mut parts = parts(broker, call, std::mem::take(&mut context.asked));
     let most = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
     let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(ANSWER_BYTES_SHORT);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
@@ -90,15 +87,8 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
         }
     }
     broker.meters.bytes_out.add(total as u64);
-    let mut answer = FetchAnswer::default();
-    let mut parts = VecDeque::from(parts);
-    for (index, topic) in request.topics.iter().enumerate() {
-        answer.topic(&topic.topic, topic.topic_id);
-        while let Some(part) = parts.pop_front_if(|part| part.topic == index) {
-            answer.partition(part.answer);
-        }
-    }
-    let pieces = answer.encode(call.header.correlation_id, version)?;
+    broker.fetch_sessions.answered(&context, parts.iter().map(|part| (&part.asked, &part.answer)));
+    let pieces = answer(&context, parts).encode(call.header.correlation_id, version)?;
     Ok(match held {
         Some(mut room) => {
             room.shrink(total);
@@ -108,35 +98,54 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
     })
 }
 
-fn parts(broker: &Broker, call: &Call, topics: &[FetchTopic]) -> Vec<Part> {
-    let mut parts = Vec::new();
-    for (index, asked) in topics.iter().enumerate() {
-        let topic = find(broker, call, asked).map_err(|error| error.code());
-        for partition in &asked.partitions {
-            let log = topic.as_deref().map_err(|code| *code).and_then(|topic| log_of(topic, partition));
-            let answer = PartitionAnswer {
-                partition: partition.partition,
-                error_code: *log.as_ref().err().unwrap_or(&0),
-                high_watermark: -1,
-                log_start: -1,
-                records: Vec::new(),
-            };
-            parts.push(Part {
-                topic: index,
-                from: partition.fetch_offset,
-                bytes_max: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
-                log,
-                answer,
-            });
+/// What is new, in the order of the turns: partitions of a topic stand together only where their turns do.
+fn answer(context: &Context, parts: Vec<Part>) -> FetchAnswer {
+    let mut answer = FetchAnswer::of_session(context.session);
+    let mut last = None;
+    for part in parts {
+        if !context.is_news(&part.asked, &part.answer) {
+            continue;
         }
+        let topic = (part.asked.topic, part.asked.id);
+        if last.as_ref() != Some(&topic) {
+            answer.topic(&topic.0, topic.1);
+            last = Some(topic);
+        }
+        answer.partition(part.answer);
     }
-    parts
+    answer
 }
 
-fn find(broker: &Broker, call: &Call, asked: &FetchTopic) -> Result<Arc<Topic>, ResponseError> {
+fn parts(broker: &Broker, call: &Call, asked: Vec<Asked>) -> Vec<Part> {
+    type Found = Result<Arc<Topic>, i16>;
+    let mut last: Option<(Arc<str>, Uuid, Found)> = None;
+    let part = |asked: Asked| {
+        // Partitions of a topic mostly stand together: it is looked up once for them.
+        let topic = match &last {
+            Some((name, id, topic)) if *name == asked.topic && *id == asked.id => topic.clone(),
+            _ => {
+                let topic = find(broker, call, &asked).map_err(|error| error.code());
+                last = Some((Arc::clone(&asked.topic), asked.id, topic.clone()));
+                topic
+            }
+        };
+        let log = topic.and_then(|topic| log_of(&topic, &asked));
+        let answer = PartitionAnswer {
+            partition: asked.partition,
+            error_code: *log.as_ref().err().unwrap_or(&0),
+            high_watermark: -1,
+            log_start: -1,
+            records: Vec::new(),
+        };
+        Part { asked, log, answer }
+    };
+    asked.into_iter().map(part).collect()
+}
+
+fn find(broker: &Broker, call: &Call, asked: &Asked) -> Result<Arc<Topic>, ResponseError> {
     let may_read = |name: &str| broker.check(call, Operation::Read, Resource::Topic(name));
     if call.version() >= IDS_SINCE {
-        let topic = broker.topics.with_id(asked.topic_id).ok_or(ResponseError::UnknownTopicId)?;
+        let topic = broker.topics.with_id(asked.id).ok_or(ResponseError::UnknownTopicId)?;
         may_read(&topic.name)?;
         return Ok(topic);
     }
@@ -144,9 +153,9 @@ fn find(broker: &Broker, call: &Call, asked: &FetchTopic) -> Result<Arc<Topic>, 
     broker.topics.named(&asked.topic).ok_or(ResponseError::UnknownTopicOrPartition)
 }
 
-fn log_of(topic: &Topic, asked: &FetchPartition) -> Result<Log, i16> {
+fn log_of(topic: &Topic, asked: &Asked) -> Result<Log, i16> {
     let slot = topic.partition(asked.partition).ok_or(ResponseError::UnknownTopicOrPartition.code())?;
-    check_epoch(asked.current_leader_epoch, slot.epochs.current())?;
+    check_epoch(asked.leader_epoch, slot.epochs.current())?;
     let log = slot.log.clone().ok_or(ResponseError::KafkaStorageError.code())?;
     let changes = log.durable_changes();
     Ok(Log { log, changes })
@@ -169,10 +178,10 @@ fn read(parts: &mut [Part], limit: usize, total: &mut usize) -> bool {
         let room = limit.saturating_sub(*total);
         // The first records come even if they are more than is asked for, or nobody could ever read them.
         let first = *total == 0;
-        if !answer.records.is_empty() || part.from == durable_end || (room == 0 && !first) {
+        if !answer.records.is_empty() || part.asked.from == durable_end || (room == 0 && !first) {
             continue;
         }
-        match log.read(part.from, part.bytes_max.min(room), i64::MAX, first) {
+        match log.read(part.asked.from, part.asked.bytes_max.min(room), i64::MAX, first) {
             Ok(slice) => {
                 *total += slice.bytes.len();
                 if !slice.bytes.is_empty() {
@@ -181,7 +190,7 @@ fn read(parts: &mut [Part], limit: usize, total: &mut usize) -> bool {
             }
             Err(error) => {
                 ends = true;
-                answer.error_code = code_of(&error, part.from, log);
+                answer.error_code = code_of(&error, part.asked.from, log);
             }
         }
     }

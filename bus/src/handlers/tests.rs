@@ -474,3 +474,41 @@ async fn old_records_go() {
     assert_eq!(gone.responses[0].partitions[0].error_code, ResponseError::OffsetOutOfRange.code());
     broker.stop().await;
 }
+
+#[tokio::test]
+async fn a_fetch_session_outlives_its_connection_and_tells_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(folder.path(), Config::default()).await;
+    let mut client = Client::connect(&broker).await;
+    make_topic(&mut client).await;
+    let partition = |index, from| {
+        m::fetch_request::FetchPartition::default()
+            .with_partition(index)
+            .with_fetch_offset(from)
+            .with_partition_max_bytes(1 << 20)
+    };
+    let ask = |session, epoch, partitions: Vec<_>| {
+        let named = m::fetch_request::FetchTopic::default()
+            .with_topic(m::TopicName("topic".into()))
+            .with_partitions(partitions.clone());
+        fetch(0, 1).with_session_id(session).with_session_epoch(epoch).with_topics(if partitions.is_empty() {
+            vec![]
+        } else {
+            vec![named]
+        })
+    };
+    let first = client.ask(11, &ask(0, 0, (0..4).map(|index| partition(index, 0)).collect())).await;
+    let id = first.session_id;
+    assert!(id > 0);
+    assert_eq!(first.responses[0].partitions.len(), 4);
+    let mut other = Client::connect(&broker).await;
+    assert_eq!(other.ask(11, &ask(id, 1, vec![])).await.responses, []);
+    other.ask(7, &produce(batch(b"new", 1000))).await;
+    let told = other.ask(11, &ask(id, 2, vec![])).await;
+    assert_eq!((told.session_id, told.responses.len(), told.responses[0].partitions.len()), (id, 1, 1));
+    assert!(told.responses[0].partitions[0].records.as_ref().is_some_and(|records| !records.is_empty()));
+    assert_eq!(client.ask(11, &ask(id, 3, vec![partition(0, 1)])).await.responses, []);
+    let stale = client.ask(11, &ask(id, 3, vec![])).await;
+    assert_eq!((stale.error_code, stale.session_id), (ResponseError::InvalidFetchSessionEpoch.code(), 0));
+    broker.stop().await;
+}
