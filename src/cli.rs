@@ -1,8 +1,18 @@
 //! The command line: what can be asked, and nothing of how it is done.
 
+mod acls;
+mod groups;
+mod reach;
+mod topics;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use acls::{AclVerb, Acls, AddAcl};
+pub(crate) use groups::{GroupVerb, Groups, ResetGroup};
+pub(crate) use reach::Reach;
+pub(crate) use topics::{AlterTopic, ReadTopic, TopicVerb, Topics, WriteTopic};
 
 /// The log files of many servers, searchable in a browser.
 #[derive(Debug, Parser)]
@@ -50,6 +60,12 @@ pub(crate) enum Command {
     Tail(Tail),
     /// Says how the stages are doing and where they listen.
     Status(Status),
+    /// Topics of the bus, or of any Kafka: lists, makes, changes, reads and writes them.
+    Topics(Topics),
+    /// Consumer groups of the bus, or of any Kafka: how far behind they are, and moving them.
+    Groups(Groups),
+    /// Who may do what on the bus, or on any Kafka.
+    Acls(Acls),
     /// Prints the reference of all configuration keys as Markdown.
     #[command(hide = true)]
     Reference,

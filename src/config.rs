@@ -96,6 +96,9 @@ impl Config {
                 | Command::Search(_)
                 | Command::Tail(_)
                 | Command::Status(_)
+                | Command::Topics(_)
+                | Command::Groups(_)
+                | Command::Acls(_)
                 | Command::Reference
         );
         let untouched = self.log.level == LogConfig::default().level;

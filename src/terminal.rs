@@ -1,5 +1,7 @@
 //! What a person at a terminal sees: the status line, events, and where a query is wrong.
 
+mod table;
+
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use logmill_core::{Shutdown, StatusBoard};
 use logmill_indexer_api::QueryError;
 use serde_json::Value;
 use tokio::task::JoinHandle;
+
+pub(crate) use table::{Table, or_dash};
 
 /// A line at the bottom of the terminal that is written over every second. Nothing where there is no terminal.
 pub(crate) struct StatusLine {
@@ -77,7 +81,7 @@ pub(crate) fn print_event(event: &Value, json: bool) {
 }
 
 /// Log text may hold escape sequences that would take over the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() && !matches!(letter, '\n' | '\t') { '\u{fffd}' } else { letter })
         .collect()

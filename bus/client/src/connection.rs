@@ -9,6 +9,8 @@ pub struct Connection {
     pub brokers: Vec<String>,
     /// How this client names itself to the brokers, for their logs and quotas.
     pub client_id: String,
+    /// Settings of the client library, laid over ours: what a person asks for at the terminal.
+    pub properties: Vec<(String, String)>,
 }
 
 /// A request to the cluster failed.
@@ -17,6 +19,22 @@ pub enum ClientError {
     /// No broker was configured.
     #[error("`bus.brokers` is empty: name at least one Kafka broker as host:port")]
     NoBrokers,
+    /// No broker answers.
+    #[error("no Kafka broker answers at {brokers}: {reason}")]
+    Away {
+        /// Which were asked.
+        brokers: String,
+        /// What is known of why.
+        reason: String,
+    },
+    /// The cluster said no, in its own words.
+    #[error("{action}: {reason}")]
+    Refused {
+        /// What was tried.
+        action: String,
+        /// What was answered.
+        reason: String,
+    },
     /// The library or the cluster said no.
     #[error("{action}: {source}")]
     Kafka {
@@ -32,13 +50,24 @@ impl ClientError {
         let action = action.into();
         move |source| Self::Kafka { action, source }
     }
+
+    pub(crate) fn refused(action: impl Into<String>) -> impl FnOnce(String) -> Self {
+        let action = action.into();
+        move |reason| Self::Refused { action, reason }
+    }
 }
 
 impl Connection {
     /// A connection to `brokers` under the name `client_id`.
     #[must_use]
     pub fn new(brokers: Vec<String>, client_id: &str) -> Self {
-        Self { brokers, client_id: client_id.to_owned() }
+        Self { brokers, client_id: client_id.to_owned(), properties: Vec::new() }
+    }
+
+    /// The same with settings of the client library laid over ours.
+    #[must_use]
+    pub fn with_properties(self, properties: Vec<(String, String)>) -> Self {
+        Self { properties, ..self }
     }
 
     pub(crate) fn config(&self) -> Result<ClientConfig, ClientError> {
@@ -57,6 +86,9 @@ impl Connection {
             .set("socket.nagle.disable", "true")
             .set("topic.metadata.refresh.interval.ms", "30000")
             .set_log_level(RDKafkaLogLevel::Warning);
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
         Ok(config)
     }
 }
