@@ -19,6 +19,10 @@ use crate::topics::{Topic, TopicError, Topics, is_name};
 /// This broker's number; there is no other.
 pub(crate) const NODE_ID: i32 = 1;
 
+/// Producers' batches are about as large as this at most (1 MiB by default, several partitions in a request); what is
+/// larger waits for room with its like.
+const LARGEST_FROM_BYTES: usize = 4 << 20;
+
 /// The state behind every connection.
 pub(crate) struct Broker {
     pub(crate) cluster_id: String,
@@ -31,13 +35,20 @@ pub(crate) struct Broker {
     pub(crate) shutdown: Shutdown,
     pub(crate) authorizer: Authorizer,
     pub(crate) auto_create_topics: bool,
-    /// What large requests may take while they come in.
+    /// What larger requests may take while they come in.
     pub(crate) requests: Budget,
+    /// What the largest may take, apart: they are rare, and must not keep everybody else waiting.
+    pub(crate) largest_requests: Budget,
     /// What fetched records may take until they are written.
     pub(crate) answers: Budget,
 }
 
 impl Broker {
+    /// Where a request of that size takes its room from.
+    pub(crate) const fn room_for_request(&self, bytes: usize) -> &Budget {
+        if bytes > LARGEST_FROM_BYTES { &self.largest_requests } else { &self.requests }
+    }
+
     /// Whether the client behind `call` may do this; every handler asks, for everything that a request names.
     pub(crate) fn allows(&self, call: &Call, operation: Operation, on: Resource<'_>) -> bool {
         let allowed = self.authorizer.allows(&call.principal, call.peer.ip().to_canonical(), operation, on);

@@ -15,10 +15,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::broker::Broker;
+use crate::budget::Budget;
 use crate::handlers::{self, Answer, Call, Refused};
 use crate::listener::Listener;
+use crate::pace::{LOOK, Pace};
 use crate::security::Principal;
 
 /// What a connection may take.
@@ -84,7 +87,7 @@ pub(crate) async fn serve(
     let room = Semaphore::new(ANSWER_BYTES_MAX as usize);
     let principal = Principal::anonymous();
     let requests = Requests { reading, sender, room: &room, broker, listener, principal, local, peer };
-    let outcome = tokio::try_join!(requests.run(limits), write_answers(writing, receiver, &room));
+    let outcome = tokio::try_join!(requests.run(limits), write_answers(writing, receiver, &room, &broker.answers));
     if let Err(End::Refused(reason)) = outcome {
         broker.meters.refused.add(1);
         tracing::warn!(%peer, reason, "closed a connection");
@@ -114,9 +117,10 @@ impl Requests<'_> {
                     // All of its room before the rest is read: two that are half read never wait for each other.
                     let announced = frames.announced_bytes();
                     if announced > SMALL_REQUEST_BYTES && held.is_none() {
-                        held = self.broker.requests.hold(announced).await;
+                        let budget = self.broker.room_for_request(announced);
+                        held = budget.hold(announced).await.map(|room| (room, Pace::start(budget)));
                     }
-                    if !self.read_more(&mut frames).await? {
+                    if !self.read_more(&mut frames, held.as_mut().map(|(_, pace)| pace)).await? {
                         return Ok(());
                     }
                     continue;
@@ -138,17 +142,30 @@ impl Requests<'_> {
         }
     }
 
-    /// False when the client has ended the stream, or the broker stops.
-    async fn read_more(&mut self, frames: &mut FrameReader) -> Result<bool, End> {
+    /// False when the client has ended the stream, or the broker stops. With a pace the request holds room.
+    async fn read_more(&mut self, frames: &mut FrameReader, mut pace: Option<&mut Pace<'_>>) -> Result<bool, End> {
         let wait = if frames.is_within() { STALLED } else { IDLE };
-        let read = tokio::time::timeout(wait, self.reading.read_buf(frames.space()));
-        match self.broker.shutdown.unless(read).await {
-            None => Ok(false),
-            Some(Err(_elapsed)) if frames.is_within() => {
-                Err(End::Refused(format!("the rest of a request did not come within {} s", STALLED.as_secs())))
+        let until = Instant::now() + wait;
+        loop {
+            let look = if pace.is_some() { Instant::now() + LOOK } else { until };
+            let read = tokio::time::timeout_at(look.min(until), self.reading.read_buf(frames.space()));
+            let bytes = match self.broker.shutdown.unless(read).await {
+                None => return Ok(false),
+                Some(Ok(outcome)) => Some(outcome?),
+                Some(Err(_elapsed)) => None,
+            };
+            if pace.as_deref_mut().is_some_and(|pace| !pace.goes_on(bytes.unwrap_or(0))) {
+                return Err(End::Refused("a request came in slowly while others waited for its room".to_owned()));
             }
-            Some(Err(_elapsed)) => Err(End::Quiet),
-            Some(Ok(outcome)) => Ok(outcome? > 0),
+            match bytes {
+                Some(bytes) => return Ok(bytes > 0),
+                None if Instant::now() < until => {}
+                None if frames.is_within() => {
+                    let message = format!("the rest of a request did not come within {} s", STALLED.as_secs());
+                    return Err(End::Refused(message));
+                }
+                None => return Err(End::Quiet),
+            }
         }
     }
 
@@ -170,6 +187,7 @@ async fn write_answers(
     mut writing: WriteHalf<'_>,
     mut answers: mpsc::Receiver<Outgoing>,
     room: &Semaphore,
+    budget: &Budget,
 ) -> Result<(), End> {
     while let Some(Outgoing { answer, room: taken }) = answers.recv().await {
         let mut held = None;
@@ -182,16 +200,29 @@ async fn write_answers(
             Answer::Later(later) => later.await?,
             Answer::None => Vec::new(),
         };
-        let mut pieces = Pieces::new(pieces);
-        let bytes = pieces.remaining();
-        // A slow reader has longer for more: 60 s and another for each 4 MiB.
-        let patience = STALLED * (1 + u32::try_from(bytes / ANSWER_BYTES_MAX as usize).unwrap_or(u32::MAX));
-        match tokio::time::timeout(patience, writing.write_all_buf(&mut pieces)).await {
-            Ok(outcome) => outcome?,
-            Err(_elapsed) => return Err(End::Refused(format!("an answer of {bytes} bytes was not taken"))),
-        }
+        write(&mut writing, Pieces::new(pieces), held.as_ref().map(|_| budget)).await?;
         drop(held);
         room.add_permits(taken as usize);
+    }
+    Ok(())
+}
+
+/// Writes an answer; with a budget it holds room of that.
+async fn write(writing: &mut WriteHalf<'_>, mut pieces: Pieces, budget: Option<&Budget>) -> Result<(), End> {
+    let bytes = pieces.remaining();
+    // A slow reader has longer for more: 60 s and another for each 4 MiB.
+    let patience = STALLED * (1 + u32::try_from(bytes / ANSWER_BYTES_MAX as usize).unwrap_or(u32::MAX));
+    let until = Instant::now() + patience;
+    let mut pace = budget.map(Pace::start);
+    while pieces.has_remaining() {
+        let written = match tokio::time::timeout(LOOK, writing.write_buf(&mut pieces)).await {
+            Ok(outcome) => outcome?,
+            Err(_elapsed) if Instant::now() < until => 0,
+            Err(_elapsed) => return Err(End::Refused(format!("an answer of {bytes} bytes was not taken"))),
+        };
+        if pace.as_mut().is_some_and(|pace| !pace.goes_on(written)) {
+            return Err(End::Refused(format!("an answer of {bytes} bytes was taken slowly while others waited")));
+        }
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod groups;
 mod handlers;
 mod listener;
 mod meters;
+mod pace;
 mod producer_ids;
 mod retention;
 mod security;

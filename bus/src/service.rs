@@ -69,8 +69,10 @@ pub enum RunError {
     Internal(String),
 }
 
-/// Large requests of all connections together, while they come in: room for a hundred full batches of 1 MiB.
-const REQUESTS_BYTES_MAX: usize = 128 << 20;
+/// Requests of more than 64 KiB of all connections together, while they come in: room for 64 full batches of 1 MiB.
+const REQUESTS_BYTES_MAX: usize = 64 << 20;
+/// The same for the few that are larger than batches usually are.
+const LARGEST_REQUESTS_BYTES_MAX: usize = 64 << 20;
 /// Fetched records of all connections together, until they are written; when it runs short answers get smaller.
 const ANSWERS_BYTES_MAX: usize = 128 << 20;
 
@@ -223,8 +225,9 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         shutdown: Shutdown::new(),
         authorizer: Authorizer::new(&config.acls, acls(&entries), state.clone()),
         auto_create_topics: config.auto_create_topics,
-        requests: Budget::new(
-            REQUESTS_BYTES_MAX.max(usize::try_from(config.request_bytes_max.0).unwrap_or(usize::MAX)),
+        requests: Budget::new(REQUESTS_BYTES_MAX),
+        largest_requests: Budget::new(
+            LARGEST_REQUESTS_BYTES_MAX.max(usize::try_from(config.request_bytes_max.0).unwrap_or(usize::MAX)),
         ),
         answers: Budget::new(ANSWERS_BYTES_MAX),
     };
