@@ -13,7 +13,7 @@ use crate::handlers::Call;
 use crate::meters::Meters;
 use crate::producer_ids::ProducerIds;
 use crate::security::acl::Kind;
-use crate::security::{Authorizer, Operation, Resource};
+use crate::security::{Authorizer, Logins, Operation, Resource};
 use crate::topics::{Topic, TopicError, Topics, is_name};
 
 /// This broker's number; there is no other.
@@ -34,6 +34,7 @@ pub(crate) struct Broker {
     pub(crate) meters: Meters,
     pub(crate) shutdown: Shutdown,
     pub(crate) authorizer: Authorizer,
+    pub(crate) logins: Logins,
     pub(crate) auto_create_topics: bool,
     /// What larger requests may take while they come in.
     pub(crate) requests: Budget,

@@ -1,10 +1,13 @@
 //! How the broker is configured.
 
+mod security;
+
+use logmill_core::bus_access::BusAccess;
 use logmill_core::config::{ByteSize, Checked, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::security::principal::USER;
+pub use security::{AclConfig, ClientCertificate, ListenerConfig, Mechanism, OauthConfig, TlsConfig, UserConfig};
 
 /// The bus between the stages: an embedded broker that speaks Kafka's protocol, or a Kafka cluster that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,18 +36,22 @@ pub struct Config {
     pub message_bytes_max: ByteSize,
     /// Clients that may be connected at a time; further ones are turned away.
     pub connections_max: usize,
+    /// The same from one address; no limit of its own by default.
+    pub connections_per_address_max: Option<usize>,
+    /// How long TLS and authentication may take, and the first request may be waited for.
+    pub handshake_timeout: Period,
+    /// A connection on which nothing was asked for so long is closed (`connections.max.idle.ms`).
+    pub idle_timeout: Period,
+    /// Addresses to listen on in place of `listen`, each with its own rules for who may come in.
+    pub listeners: Vec<ListenerConfig>,
+    /// Users that log in with a password. Those that Kafka's tools make (SCRAM credentials) come on top.
+    pub users: Vec<UserConfig>,
+    /// Which bearer tokens are believed (OAUTHBEARER).
+    pub oauth: Option<OauthConfig>,
     /// What clients may do.
     pub acls: AclConfig,
-}
-
-/// What clients may do: access rules as Kafka has them, made with its own tools and kept by the broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct AclConfig {
-    /// Asks the rules. Nothing is allowed then that no rule allows, except to `super_users`.
-    pub enabled: bool,
-    /// Who may do everything, each as `User:NAME`.
-    pub super_users: Vec<String>,
+    /// How the program's own stages and commands reach the bus.
+    pub client: BusAccess,
 }
 
 /// How long and how much is kept.
@@ -89,7 +96,15 @@ impl Default for Config {
             // Sixteen times Kafka's default: a multi-line event may be long, and a batch holds many.
             message_bytes_max: ByteSize(16 << 20),
             connections_max: 1000,
+            connections_per_address_max: None,
+            handshake_timeout: Period::secs(30),
+            // As Kafka's.
+            idle_timeout: Period::secs(600),
+            listeners: Vec::new(),
+            users: Vec::new(),
+            oauth: None,
             acls: AclConfig::default(),
+            client: BusAccess::default(),
         }
     }
 }
@@ -131,12 +146,10 @@ impl Checked for Config {
         {
             refuse("advertised", format!("`{advertised}` is not host:port"));
         }
-        for (index, user) in self.acls.super_users.iter().enumerate() {
-            if user.strip_prefix(USER).is_none_or(str::is_empty) {
-                let message = format!("`{user}` is not of the form {USER}NAME");
-                problems.push((format!("acls.super_users.{index}"), message));
-            }
+        if self.connections_per_address_max == Some(0) {
+            refuse("connections_per_address_max", "at least one client must be able to connect".to_owned());
         }
+        problems.extend(security::problems(self));
         problems
     }
 }

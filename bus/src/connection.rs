@@ -11,23 +11,27 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use logmill_bus_protocol::{FrameReader, RequestHeader};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::broker::Broker;
 use crate::budget::Budget;
-use crate::handlers::{self, Answer, Call, Refused};
+use crate::handlers::{self, Answer, Call, Refused, sasl_authenticate};
 use crate::listener::Listener;
 use crate::pace::{LOOK, Pace};
-use crate::security::Principal;
+use crate::security::tls::{Tls, principal_of};
+use crate::security::{Principal, Session};
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) request_bytes_max: usize,
+    /// For TLS, a login and the first request.
+    pub(crate) handshake: Duration,
+    /// A connection on which nothing is asked for so long is closed.
+    pub(crate) idle: Duration,
 }
 
 /// A request that carries no records: the largest are the assignments of large groups.
@@ -40,8 +44,10 @@ const ANSWERS_MAX: usize = 32;
 const ANSWER_BYTES_MAX: u32 = 4 << 20;
 /// The rest of a request that has begun must come in this time, and an answer must be taken in this time.
 const STALLED: Duration = Duration::from_secs(60);
-/// A connection on which nothing is asked for so long is closed, as Kafka's `connections.max.idle.ms`.
-const IDLE: Duration = Duration::from_secs(600);
+/// A request of somebody who is not known yet: names, proofs and tokens.
+const LOGIN_REQUEST_BYTES_MAX: usize = 64 << 10;
+/// For the last bytes of a connection.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Why a connection ends that could have gone on.
 enum End {
@@ -82,74 +88,142 @@ pub(crate) async fn serve(
         return;
     }
     let Ok(local) = stream.local_addr() else { return };
-    let (reading, writing) = stream.split();
-    let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
-    let room = Semaphore::new(ANSWER_BYTES_MAX as usize);
-    let principal = Principal::anonymous();
-    let requests = Requests { reading, sender, room: &room, broker, listener, principal, local, peer };
-    let outcome = tokio::try_join!(requests.run(limits), write_answers(writing, receiver, &room, &broker.answers));
+    let known_by = Instant::now() + limits.handshake;
+    let connection = Connection { broker, listener, local, peer, limits, known_by };
+    let outcome = match &listener.tls {
+        None => {
+            let (reading, writing) = stream.split();
+            connection.exchange(reading, writing, None).await
+        }
+        Some(tls) => Box::pin(connection.secured(tls, stream)).await,
+    };
     if let Err(End::Refused(reason)) = outcome {
         broker.meters.refused.add(1);
-        tracing::warn!(%peer, reason, "closed a connection");
+        tracing::warn!(%peer, listener = listener.name, reason, "closed a connection");
+    }
+}
+
+/// What does not change while a connection lives.
+struct Connection<'c> {
+    broker: &'c Arc<Broker>,
+    listener: &'c Arc<Listener>,
+    local: SocketAddr,
+    peer: SocketAddr,
+    limits: Limits,
+    /// When it must be known who the client is, and what it wants first.
+    known_by: Instant,
+}
+
+impl Connection<'_> {
+    async fn secured(&self, tls: &Tls, stream: TcpStream) -> Result<(), End> {
+        let accepting = tokio::time::timeout_at(self.known_by, tls.acceptor().accept(stream));
+        let stream = match self.broker.shutdown.unless(accepting).await {
+            Some(Ok(Ok(stream))) => stream,
+            Some(Ok(Err(error))) => return Err(End::Refused(format!("no TLS: {error}"))),
+            Some(Err(_elapsed)) => return Err(End::Quiet),
+            None => return Ok(()),
+        };
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let known =
+            match certificate {
+                Some(certificate) => Some(principal_of(certificate).ok_or_else(|| {
+                    End::Refused("the subject of the client's certificate is not understood".to_owned())
+                })?),
+                None => None,
+            };
+        let (reading, writing) = tokio::io::split(stream);
+        self.exchange(reading, writing, known).await
+    }
+
+    /// Reads requests and writes answers until either ends.
+    async fn exchange(
+        &self,
+        reading: impl AsyncRead + Unpin,
+        writing: impl AsyncWrite + Unpin,
+        known: Option<Principal>,
+    ) -> Result<(), End> {
+        let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
+        let room = Semaphore::new(ANSWER_BYTES_MAX as usize);
+        let session = Arc::new(Session::new(Arc::clone(self.listener), known));
+        let requests = Requests { reading, sender, room: &room, connection: self, session, is_waiting: true };
+        tokio::try_join!(requests.run(), write_answers(writing, receiver, &room, &self.broker.answers)).map(drop)
     }
 }
 
 /// The half that reads and asks the handlers.
-struct Requests<'c> {
-    reading: ReadHalf<'c>,
+struct Requests<'c, R> {
+    reading: R,
     sender: mpsc::Sender<Outgoing>,
     room: &'c Semaphore,
-    broker: &'c Arc<Broker>,
-    listener: &'c Arc<Listener>,
-    principal: Principal,
-    local: SocketAddr,
-    peer: SocketAddr,
+    connection: &'c Connection<'c>,
+    session: Arc<Session>,
+    /// Whether nothing was asked for yet by a client that may ask.
+    is_waiting: bool,
 }
 
-impl Requests<'_> {
-    async fn run(mut self, limits: Limits) -> Result<(), End> {
-        let mut frames = FrameReader::new(limits.request_bytes_max, PLAIN_REQUEST_BYTES_MAX);
+impl<R: AsyncRead + Unpin> Requests<'_, R> {
+    async fn run(mut self) -> Result<(), End> {
+        let Connection { broker, limits, local, peer, .. } = *self.connection;
+        let mut frames = FrameReader::new(LOGIN_REQUEST_BYTES_MAX, LOGIN_REQUEST_BYTES_MAX);
         let mut held = None;
         loop {
-            let frame = match frames.next_frame().map_err(|error| End::Refused(error.to_string()))? {
-                Some(frame) => frame,
-                None => {
-                    // All of its room before the rest is read: two that are half read never wait for each other.
-                    let announced = frames.announced_bytes();
-                    if announced > SMALL_REQUEST_BYTES && held.is_none() {
-                        let budget = self.broker.room_for_request(announced);
-                        held = budget.hold(announced).await.map(|room| (room, Pace::start(budget)));
-                    }
-                    if !self.read_more(&mut frames, held.as_mut().map(|(_, pace)| pace)).await? {
-                        return Ok(());
-                    }
-                    continue;
+            if self.session.is_in() {
+                frames.set_limits(limits.request_bytes_max, PLAIN_REQUEST_BYTES_MAX);
+            }
+            let is_raw = self.session.is_raw();
+            let next = if is_raw { frames.next_token() } else { frames.next_frame() };
+            let Some(frame) = next.map_err(|error| End::Refused(error.to_string()))? else {
+                // All of its room before the rest is read: two that are half read never wait for each other.
+                let announced = frames.announced_bytes();
+                if announced > SMALL_REQUEST_BYTES && held.is_none() {
+                    let budget = broker.room_for_request(announced);
+                    held = budget.hold(announced).await.map(|room| (room, Pace::start(budget)));
                 }
+                if !self.read_more(&mut frames, held.as_mut().map(|(_, pace)| pace)).await? {
+                    return Ok(());
+                }
+                continue;
             };
-            let (header, body) = RequestHeader::take(&frame).map_err(|error| End::Refused(error.to_string()))?;
-            drop(frame);
-            let call = Call {
-                header,
-                principal: self.principal.clone(),
-                listener: Arc::clone(self.listener),
-                local: self.local,
-                peer: self.peer,
+            broker.meters.requests.add(1);
+            let answer = if is_raw {
+                self.take_token(frame).await?
+            } else {
+                let (header, body) = RequestHeader::take(&frame).map_err(|error| End::Refused(error.to_string()))?;
+                drop(frame);
+                if !self.session.admits(header.api_key) {
+                    return Err(End::Refused("it must log in first, or again".to_owned()));
+                }
+                let principal = self.session.principal();
+                let call = Call { header, principal, session: Arc::clone(&self.session), local, peer };
+                handlers::dispatch(broker, call, body).await?
             };
-            self.broker.meters.requests.add(1);
-            let answer = handlers::dispatch(self.broker, call, body).await?;
+            self.is_waiting = self.is_waiting && !self.session.is_in();
             held = None;
             self.send(answer).await?;
+            if self.session.has_failed() {
+                return Ok(());
+            }
         }
+    }
+
+    /// A step of a login without a request around it.
+    async fn take_token(&self, token: Bytes) -> Result<Answer, End> {
+        let Connection { broker, peer, .. } = *self.connection;
+        // There is no way to tell an error but to hang up.
+        let answered = sasl_authenticate::step(broker, &self.session, peer, token).await.map_err(|_| End::Quiet)?;
+        let length = i32::try_from(answered.token.len()).unwrap_or(i32::MAX);
+        Ok(Answer::Now(vec![Bytes::copy_from_slice(&length.to_be_bytes()), answered.token.into()]))
     }
 
     /// False when the client has ended the stream, or the broker stops. With a pace the request holds room.
     async fn read_more(&mut self, frames: &mut FrameReader, mut pace: Option<&mut Pace<'_>>) -> Result<bool, End> {
-        let wait = if frames.is_within() { STALLED } else { IDLE };
-        let until = Instant::now() + wait;
+        let Connection { broker, limits, known_by, .. } = *self.connection;
+        let until = Instant::now() + if frames.is_within() { STALLED } else { limits.idle };
+        let until = if self.is_waiting { until.min(known_by) } else { until };
         loop {
             let look = if pace.is_some() { Instant::now() + LOOK } else { until };
             let read = tokio::time::timeout_at(look.min(until), self.reading.read_buf(frames.space()));
-            let bytes = match self.broker.shutdown.unless(read).await {
+            let bytes = match broker.shutdown.unless(read).await {
                 None => return Ok(false),
                 Some(Ok(outcome)) => Some(outcome?),
                 Some(Err(_elapsed)) => None,
@@ -160,7 +234,7 @@ impl Requests<'_> {
             match bytes {
                 Some(bytes) => return Ok(bytes > 0),
                 None if Instant::now() < until => {}
-                None if frames.is_within() => {
+                None if frames.is_within() && !self.is_waiting => {
                     let message = format!("the rest of a request did not come within {} s", STALLED.as_secs());
                     return Err(End::Refused(message));
                 }
@@ -184,7 +258,7 @@ impl Requests<'_> {
 
 /// The half that writes, in the order of the requests.
 async fn write_answers(
-    mut writing: WriteHalf<'_>,
+    mut writing: impl AsyncWrite + Unpin,
     mut answers: mpsc::Receiver<Outgoing>,
     room: &Semaphore,
     budget: &Budget,
@@ -204,11 +278,17 @@ async fn write_answers(
         drop(held);
         room.add_permits(taken as usize);
     }
+    // A clean end, for TLS; who does not take it is not waited for.
+    let _ = tokio::time::timeout(GOODBYE, writing.shutdown()).await;
     Ok(())
 }
 
 /// Writes an answer; with a budget it holds room of that.
-async fn write(writing: &mut WriteHalf<'_>, mut pieces: Pieces, budget: Option<&Budget>) -> Result<(), End> {
+async fn write(
+    writing: &mut (impl AsyncWrite + Unpin),
+    mut pieces: Pieces,
+    budget: Option<&Budget>,
+) -> Result<(), End> {
     let bytes = pieces.remaining();
     // A slow reader has longer for more: 60 s and another for each 4 MiB.
     let patience = STALLED * (1 + u32::try_from(bytes / ANSWER_BYTES_MAX as usize).unwrap_or(u32::MAX));
@@ -224,7 +304,11 @@ async fn write(writing: &mut WriteHalf<'_>, mut pieces: Pieces, budget: Option<&
             return Err(End::Refused(format!("an answer of {bytes} bytes was taken slowly while others waited")));
         }
     }
-    Ok(())
+    // TLS may still hold the end of it.
+    match tokio::time::timeout_at(until, writing.flush()).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_elapsed) => Err(End::Refused(format!("an answer of {bytes} bytes was not taken"))),
+    }
 }
 
 /// An answer's pieces as one buffer, written by as few calls as the system allows and without a copy.

@@ -1,6 +1,7 @@
 //! What is served: one table, from which requests are dispatched and ApiVersions is answered. One file an API.
 
 mod alter_configs;
+mod alter_user_scram_credentials;
 mod api_versions;
 mod create_acls;
 mod create_partitions;
@@ -14,6 +15,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_user_scram_credentials;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -29,6 +31,8 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+pub(crate) mod sasl_authenticate;
+mod sasl_handshake;
 mod sync_group;
 
 use std::net::SocketAddr;
@@ -43,8 +47,7 @@ use logmill_bus_protocol::{
 
 use crate::broker::Broker;
 use crate::budget::Held;
-use crate::listener::Listener;
-use crate::security::Principal;
+use crate::security::{Principal, Session};
 
 /// A request apart from its body, and where it came in.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ pub(crate) struct Call {
     pub(crate) header: RequestHeader,
     /// Who asks.
     pub(crate) principal: Principal,
-    pub(crate) listener: Arc<Listener>,
+    pub(crate) session: Arc<Session>,
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
 }
@@ -64,7 +67,7 @@ impl Call {
 
     /// Where the client is told to connect.
     pub(crate) fn address(&self) -> (String, u16) {
-        self.listener.address_for(self.local)
+        self.session.listener().address_for(self.local)
     }
 
     /// The answer's bytes.
@@ -142,6 +145,7 @@ macro_rules! responses {
 }
 responses!(
     AlterConfigsRequest AlterConfigsResponse,
+    AlterUserScramCredentialsRequest AlterUserScramCredentialsResponse,
     CreateAclsRequest CreateAclsResponse,
     CreatePartitionsRequest CreatePartitionsResponse,
     CreateTopicsRequest CreateTopicsResponse,
@@ -154,6 +158,7 @@ responses!(
     DescribeConfigsRequest DescribeConfigsResponse,
     DescribeGroupsRequest DescribeGroupsResponse,
     DescribeLogDirsRequest DescribeLogDirsResponse,
+    DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse,
     FindCoordinatorRequest FindCoordinatorResponse,
     HeartbeatRequest HeartbeatResponse,
     IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse,
@@ -167,6 +172,8 @@ responses!(
     OffsetDeleteRequest OffsetDeleteResponse,
     OffsetFetchRequest OffsetFetchResponse,
     OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse,
+    SaslAuthenticateRequest SaslAuthenticateResponse,
+    SaslHandshakeRequest SaslHandshakeResponse,
     SyncGroupRequest SyncGroupResponse,
 );
 
@@ -189,6 +196,8 @@ serve! {
     SyncGroup 0 to 5: sync_group,
     DescribeGroups 0 to 6: describe_groups,
     ListGroups 0 to 5: list_groups,
+    SaslHandshake 0 to 1: sasl_handshake,
+    SaslAuthenticate 0 to 2: sasl_authenticate,
     ApiVersions 0 to 4: api_versions raw,
     CreateTopics 0 to 7: create_topics,
     DeleteTopics 0 to 6: delete_topics,
@@ -205,6 +214,8 @@ serve! {
     DeleteGroups 0 to 2: delete_groups,
     IncrementalAlterConfigs 0 to 1: incremental_alter_configs,
     OffsetDelete 0 to 0: offset_delete,
+    DescribeUserScramCredentials 0 to 0: describe_user_scram_credentials,
+    AlterUserScramCredentials 0 to 0: alter_user_scram_credentials,
     DescribeCluster 0 to 2: describe_cluster,
 }
 

@@ -1,6 +1,7 @@
 //! The embedded broker: topics, consumer groups and idempotent producers over the durable log, spoken to in
 //! Kafka's wire protocol. It moves batches of bytes and never looks into a record.
 
+mod admission;
 mod broker;
 mod budget;
 mod config;
@@ -20,5 +21,8 @@ mod state_file;
 mod state_key;
 mod topics;
 
-pub use config::{AclConfig, Config, RetentionConfig};
-pub use service::{BuildError, RunError, Service};
+pub use config::{
+    AclConfig, ClientCertificate, Config, ListenerConfig, Mechanism, OauthConfig, RetentionConfig, TlsConfig,
+    UserConfig,
+};
+pub use service::{BuildError, OwnAccess, RunError, Service};

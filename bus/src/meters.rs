@@ -20,6 +20,8 @@ pub(crate) struct Meters {
     pub(crate) refused: Counter,
     /// What clients asked for and may not do.
     pub(crate) denied: Counter,
+    /// Logins that failed.
+    pub(crate) failed_logins: Counter,
     /// Where gauges and problems go.
     pub(crate) board: Arc<StatusBoard>,
 }
@@ -33,6 +35,7 @@ impl Meters {
             requests: board.counter("requests"),
             refused: board.counter("connections_refused"),
             denied: board.counter("denied"),
+            failed_logins: board.counter("failed_logins"),
             board,
         }
     }

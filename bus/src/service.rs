@@ -6,25 +6,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use logmill_bus_log::{LogError, LogOptions, LogStore, RecoveryReport};
+use logmill_core::bus_access::BusAccess;
 use logmill_core::listen::{self, ListenError};
 use logmill_core::{Shutdown, Stage};
 use serde::Deserialize;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::{Admission, Full};
 use crate::broker::Broker;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::connection::{self, Limits};
 use crate::fetch_sessions::Sessions;
 use crate::groups::Groups;
-use crate::listener::Listener;
+use crate::listener::{self, Listener, Planned};
 use crate::meters::Meters;
 use crate::producer_ids::ProducerIds;
 use crate::retention;
-use crate::security::Authorizer;
 use crate::security::acl::Binding;
+use crate::security::{Authorizer, Logins, Oauth, Users};
 use crate::state_file::{Entries, NotWritten, StateError, StateFile};
 use crate::state_key::{Change, ClusterEntry, StateKey};
 use crate::topics::{Defaults, Topics};
@@ -41,6 +43,9 @@ pub enum BuildError {
     /// The state file can't be opened or written.
     #[error("{0}")]
     State(String),
+    /// Certificates, keys or passwords can't be used.
+    #[error("{0}")]
+    Security(String),
     /// A thread of the start failed.
     #[error("the start of the bus failed: {0}")]
     Internal(String),
@@ -76,15 +81,31 @@ const LARGEST_REQUESTS_BYTES_MAX: usize = 64 << 20;
 /// Fetched records of all connections together, until they are written; when it runs short answers get smaller.
 const ANSWERS_BYTES_MAX: usize = 128 << 20;
 
+/// How the stages of this process reach the bus where others must log in.
+#[derive(Clone, Debug)]
+pub struct OwnAccess {
+    /// Where they connect.
+    pub address: SocketAddr,
+    /// How they log in.
+    pub access: BusAccess,
+}
+
+/// A listener and its socket.
+struct Bound {
+    socket: TcpListener,
+    address: SocketAddr,
+    listener: Arc<Listener>,
+}
+
 /// An embedded broker that listens.
 pub struct Service {
     broker: Arc<Broker>,
     state: StateFile,
-    socket: TcpListener,
-    listener: Arc<Listener>,
+    bound: Vec<Bound>,
+    own: Option<OwnAccess>,
     local_addr: SocketAddr,
     limits: Limits,
-    connections_max: usize,
+    admission: Admission,
     total_bytes: Option<u64>,
 }
 
@@ -100,22 +121,37 @@ impl Service {
     /// # Errors
     /// When the port or the folder can't be used.
     pub async fn build(config: Config, stage: Stage) -> Result<Self, BuildError> {
-        let socket = listen::bind("bus.listen", &config.listen, config.insecure).await?;
-        let listener = Arc::new(Listener::simple(&config));
-        let local_addr = socket.local_addr().map_err(|error| BuildError::Internal(error.to_string()))?;
+        let (planned, access) = listener::plan(&config).map_err(BuildError::Security)?;
+        let mut bound = Vec::with_capacity(planned.len());
+        for Planned { listener, listen, may_be_exposed, setting } in planned {
+            let socket = listen::bind(setting, &listen, may_be_exposed).await?;
+            let address = socket.local_addr().map_err(|error| BuildError::Internal(error.to_string()))?;
+            bound.push(Bound { socket, address, listener: Arc::new(listener) });
+        }
+        let first = bound.first().map(|first| first.address);
+        let local_addr = first.ok_or_else(|| BuildError::Internal("no listener is configured".to_owned()))?;
+        // The own listener is planned last.
+        let own = access.zip(bound.last()).map(|(access, last)| OwnAccess { address: last.address, access });
+        let admission = Admission::new(config.connections_max, config.connections_per_address_max);
         let open = move || open(&config, &stage);
         let opened =
             tokio::task::spawn_blocking(open).await.map_err(|error| BuildError::Internal(error.to_string()))?;
-        let Opened { broker, state, changes, limits, connections_max, total_bytes } = opened?;
+        let Opened { broker, state, changes, limits, total_bytes } = opened?;
         state.put(changes).await?;
         broker.meters.board.set_address("kafka", local_addr);
-        Ok(Self { broker, state, socket, listener, local_addr, limits, connections_max, total_bytes })
+        Ok(Self { broker, state, bound, own, local_addr, limits, admission, total_bytes })
     }
 
-    /// Where it listens.
+    /// Where it listens, first of all.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// How the stages of this process reach it, where that differs from how others do.
+    #[must_use]
+    pub fn own_access(&self) -> Option<OwnAccess> {
+        self.own.clone()
     }
 
     /// Serves until `shutdown`, then answers what is in flight and closes the logs.
@@ -131,10 +167,17 @@ impl Service {
             async move { broker.groups.run(&broker.shutdown).await }
         });
         broker.meters.board.set_ready(true);
-        tracing::info!(address = %self.local_addr, cluster = broker.cluster_id, "the bus listens");
-        let accepting = accept(&self.socket, &self.listener, &broker, self.limits, self.connections_max, &tasks);
-        shutdown.unless(accepting).await;
-        drop(self.socket);
+        let mut accepting = JoinSet::new();
+        for bound in self.bound {
+            let name = &bound.listener.name;
+            tracing::info!(address = %bound.address, listener = name, cluster = broker.cluster_id, "the bus listens");
+            let (broker, admission, tasks) = (Arc::clone(&broker), self.admission.clone(), tasks.clone());
+            let (shutdown, limits) = (shutdown.clone(), self.limits);
+            accepting.spawn(async move {
+                shutdown.unless(accept(&bound, &broker, limits, &admission, &tasks)).await;
+            });
+        }
+        while accepting.join_next().await.is_some() {}
         broker.meters.board.set_ready(false);
         broker.shutdown.trigger();
         tasks.close();
@@ -154,18 +197,10 @@ impl Service {
 }
 
 /// Takes connections in, up to the limit.
-async fn accept(
-    socket: &TcpListener,
-    listener: &Arc<Listener>,
-    broker: &Arc<Broker>,
-    limits: Limits,
-    connections_max: usize,
-    tasks: &TaskTracker,
-) {
-    let places = Arc::new(Semaphore::new(connections_max));
+async fn accept(bound: &Bound, broker: &Arc<Broker>, limits: Limits, admission: &Admission, tasks: &TaskTracker) {
     let mut turned_away = 0u64;
     loop {
-        let (stream, peer) = match socket.accept().await {
+        let (stream, peer) = match bound.socket.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, mostly: it passes when connections close.
@@ -174,20 +209,22 @@ async fn accept(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            turned_away += 1;
-            if turned_away.is_power_of_two() {
-                tracing::warn!(%peer, turned_away, connections_max, "too many connections: `bus.connections_max`");
+        let place = match admission.admit(peer.ip()) {
+            Ok(place) => place,
+            Err(Full(setting)) => {
+                turned_away += 1;
+                if turned_away.is_power_of_two() {
+                    tracing::warn!(%peer, turned_away, setting, "too many connections");
+                }
+                continue;
             }
-            continue;
         };
-        let (broker, places, listener) = (Arc::clone(broker), Arc::clone(&places), Arc::clone(listener));
-        let open = move |places: &Semaphore| (connections_max - places.available_permits()) as f64;
-        broker.meters.board.set_gauge("connections", open(&places));
+        let (broker, admission, listener) = (Arc::clone(broker), admission.clone(), Arc::clone(&bound.listener));
+        broker.meters.board.set_gauge("connections", admission.count() as f64);
         tasks.spawn(async move {
             connection::serve(stream, peer, &listener, &broker, limits).await;
             drop(place);
-            broker.meters.board.set_gauge("connections", open(&places));
+            broker.meters.board.set_gauge("connections", admission.count() as f64);
         });
     }
 }
@@ -197,7 +234,6 @@ struct Opened {
     state: StateFile,
     changes: Vec<Change>,
     limits: Limits,
-    connections_max: usize,
     total_bytes: Option<u64>,
 }
 
@@ -223,6 +259,10 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         producer_ids: ProducerIds::new(state.clone(), next_id),
         meters: Meters::new(Arc::clone(&stage.board)),
         shutdown: Shutdown::new(),
+        logins: Logins::new(
+            Users::new(&config.users, state.clone(), &entries).map_err(BuildError::Security)?,
+            config.oauth.as_ref().map(Oauth::new).transpose().map_err(BuildError::Security)?,
+        ),
         authorizer: Authorizer::new(&config.acls, acls(&entries), state.clone()),
         auto_create_topics: config.auto_create_topics,
         requests: Budget::new(REQUESTS_BYTES_MAX),
@@ -235,8 +275,11 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         broker: Arc::new(broker),
         state,
         changes,
-        limits: Limits { request_bytes_max: usize::try_from(config.request_bytes_max.0).unwrap_or(usize::MAX) },
-        connections_max: config.connections_max,
+        limits: Limits {
+            request_bytes_max: usize::try_from(config.request_bytes_max.0).unwrap_or(usize::MAX),
+            handshake: config.handshake_timeout.0,
+            idle: config.idle_timeout.0,
+        },
         total_bytes: config.retention.total_bytes.map(|size| size.0),
     })
 }

@@ -43,6 +43,13 @@ pub(crate) enum StateError {
 #[error("the state of the bus can't be written: {0}")]
 pub(crate) struct NotWritten(Arc<str>);
 
+impl NotWritten {
+    /// For what could not even be put into words.
+    pub(crate) fn because(reason: &str) -> Self {
+        Self(reason.into())
+    }
+}
+
 /// The map; clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct StateFile {

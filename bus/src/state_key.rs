@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::security::acl::Binding;
+use crate::security::scram::Hash;
 
 /// The key of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub(crate) enum StateKey {
     Group(String),
     /// An access rule: the key says all.
     Acl(Binding),
+    /// What is kept of a user's password for one hash: `Credential`.
+    Scram(String, Hash),
     /// The committed offset of a group in a partition of a topic: `Committed`.
     Offset(String, String, i32),
 }
@@ -79,7 +82,7 @@ mod tests {
             for key in [
                 StateKey::Cluster, StateKey::ProducerIds, StateKey::Topic(topic.clone()),
                 StateKey::Group(group.clone()), StateKey::Offset(group.clone(), topic.clone(), partition),
-                StateKey::Acl(rule(group, topic)),
+                StateKey::Acl(rule(group.clone(), topic)), StateKey::Scram(group, Hash::Sha512),
             ] {
                 let text = serde_json::to_vec(&key).unwrap();
                 prop_assert_eq!(serde_json::from_slice::<StateKey>(&text).unwrap(), key);

@@ -6,6 +6,7 @@
 mod check;
 mod overlay;
 mod reference;
+mod secret;
 mod tree;
 mod units;
 
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub use overlay::Override;
 pub use reference::reference_page;
+pub use secret::Secret;
 pub use tree::{Node, Place};
 pub use units::{ByteSize, Period};
 

@@ -1,6 +1,7 @@
 //! What three rooms or more share, and nothing else: the event and its origin, strict configuration,
 //! the lifecycle of a stage, its status board, retry and clock. It knows no room and no protocol.
 
+pub mod bus_access;
 pub mod config;
 pub mod event;
 pub mod lifecycle;

@@ -9,6 +9,9 @@ use crate::header::peek_api;
 /// Room made for a read: large enough for most requests at once, small enough for ten thousand idle connections.
 const READ_BYTES: usize = 16 << 10;
 
+/// The same before the first request, which is small.
+const FIRST_READ_BYTES: usize = 1 << 10;
+
 /// A request that will not be read; the connection can't go on, since where the next begins is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
@@ -31,19 +34,33 @@ pub struct FrameReader {
     buffer: BytesMut,
     limit: usize,
     limit_without_records: usize,
+    /// Whether a request has come. Until then reads are small: those who connect and say nothing cost little.
+    has_begun: bool,
 }
 
 impl FrameReader {
     /// Accepts requests of up to `limit` bytes when they carry records, else of `limit_without_records`.
     #[must_use]
     pub fn new(limit: usize, limit_without_records: usize) -> Self {
-        Self { buffer: BytesMut::new(), limit, limit_without_records: limit_without_records.min(limit) }
+        Self {
+            buffer: BytesMut::new(),
+            limit,
+            limit_without_records: limit_without_records.min(limit),
+            has_begun: false,
+        }
+    }
+
+    /// Accepts more, or less, from now on.
+    pub fn set_limits(&mut self, limit: usize, limit_without_records: usize) {
+        self.limit = limit;
+        self.limit_without_records = limit_without_records.min(limit);
     }
 
     /// Where the next bytes of the stream are to be put; it always has room.
     pub fn space(&mut self) -> &mut BytesMut {
         // Doubling, so that a large request is copied a constant number of times while it grows.
-        let room = READ_BYTES.max(self.wanted().min(self.buffer.len()));
+        let least = if self.has_begun { READ_BYTES } else { FIRST_READ_BYTES };
+        let room = least.max(self.wanted().min(self.buffer.len()));
         self.buffer.reserve(room);
         &mut self.buffer
     }
@@ -90,8 +107,26 @@ impl FrameReader {
         if self.buffer.len() < announced + 4 {
             return Ok(None);
         }
+        Ok(Some(self.take(announced)))
+    }
+
+    /// The next whole frame that is no request: a step of a login as it was before Kafka 1.0, which may be empty.
+    ///
+    /// # Errors
+    /// When it is larger than requests may be.
+    pub fn next_token(&mut self) -> Result<Option<Bytes>, FrameError> {
+        let Some(length) = self.announced() else { return Ok(None) };
+        let announced = usize::try_from(length).map_err(|_| FrameError::NotKafka(length))?;
+        if announced > self.limit {
+            return Err(FrameError::TooLarge { announced, limit: self.limit });
+        }
+        Ok((self.buffer.len() >= announced + 4).then(|| self.take(announced)))
+    }
+
+    fn take(&mut self, length: usize) -> Bytes {
+        self.has_begun = true;
         self.buffer.advance(4);
-        Ok(Some(self.buffer.split_to(announced).freeze()))
+        self.buffer.split_to(length).freeze()
     }
 }
 
@@ -136,6 +171,17 @@ mod tests {
             while let Ok(Some(_)) = reader.next_frame() {}
             prop_assert!(reader.space().capacity() <= 2 * (junk.len() + READ_BYTES) + 64);
         }
+    }
+
+    #[test]
+    fn tokens_may_be_small_or_empty() {
+        let mut reader = FrameReader::new(10, 10);
+        reader.space().put_slice(&[0, 0, 0, 0, 0, 0, 0, 2, 7]);
+        assert_eq!(reader.next_token(), Ok(Some(Bytes::new())));
+        assert_eq!(reader.next_token(), Ok(None));
+        reader.space().put_slice(&[8, 0, 0, 0, 11]);
+        assert_eq!(reader.next_token(), Ok(Some(Bytes::from_static(&[7, 8]))));
+        assert_eq!(reader.next_token(), Err(FrameError::TooLarge { announced: 11, limit: 10 }));
     }
 
     #[test]

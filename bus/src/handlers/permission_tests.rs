@@ -14,6 +14,9 @@ const FOR_EVERYBODY: &[ApiKey] = &[
     ApiKey::ApiVersions,
     // Where the brokers are, as in Kafka.
     ApiKey::DescribeCluster,
+    // How somebody becomes known.
+    ApiKey::SaslHandshake,
+    ApiKey::SaslAuthenticate,
 ];
 
 /// An answer that says nothing.
@@ -132,6 +135,12 @@ async fn every_handler_asks_for_permission() {
         DescribeAclsRequest CLUSTER;
         CreateAclsRequest CLUSTER [.with_creations(vec![m::create_acls_request::AclCreation::default()])];
         DeleteAclsRequest CLUSTER [.with_filters(vec![m::delete_acls_request::DeleteAclsFilter::default()])];
+        DescribeUserScramCredentialsRequest CLUSTER;
+        AlterUserScramCredentialsRequest CLUSTER [.with_deletions(vec![
+            m::alter_user_scram_credentials_request::ScramCredentialDeletion::default()
+                .with_name("one".into())
+                .with_mechanism(1),
+        ])];
         DeleteGroupsRequest GROUP [.with_groups_names(vec![group()])];
         OffsetDeleteRequest GROUP [.with_group_id(group())];
     }

@@ -253,6 +253,9 @@ async fn every_version_of_everything_is_answered_in_its_own_shape() {
         DescribeAclsRequest from 1;
         CreateAclsRequest from 1;
         DeleteAclsRequest from 1;
+        SaslHandshakeRequest from 0;
+        DescribeUserScramCredentialsRequest from 0;
+        AlterUserScramCredentialsRequest from 0;
         DeleteRecordsRequest from 0;
         DescribeClusterRequest from 0;
         OffsetDeleteRequest from 0 with |request: m::OffsetDeleteRequest, _| request.with_group_id(group("offsets"));

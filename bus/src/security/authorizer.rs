@@ -100,7 +100,7 @@ impl Authorizer {
     }
 
     fn is_above(&self, principal: &Principal) -> bool {
-        !self.enabled || self.super_users.iter().any(|user| user == principal.as_str())
+        !self.enabled || principal.is_own() || self.super_users.iter().any(|user| user == principal.as_str())
     }
 }
 

@@ -10,7 +10,11 @@ pub(crate) const EVERYBODY: &str = "User:*";
 
 /// A user in Kafka's form, `User:NAME`; clones share it.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Principal(Arc<str>);
+pub(crate) struct Principal {
+    name: Arc<str>,
+    /// Known by more than the name: see [`Principal::own`].
+    is_own: bool,
+}
 
 impl Principal {
     /// Whoever did not say who they are.
@@ -20,23 +24,33 @@ impl Principal {
 
     /// The user of this name.
     pub(crate) fn user(name: &str) -> Self {
-        Self(format!("{USER}{name}").into())
+        Self { name: format!("{USER}{name}").into(), is_own: false }
+    }
+
+    /// A stage of this program, on the listener that is for them alone. It stands above all rules; a user who is
+    /// called the same does not.
+    pub(crate) fn own() -> Self {
+        Self { is_own: true, ..Self::user("logmill") }
+    }
+
+    pub(crate) const fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// With its kind: `User:NAME`.
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
 impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }

@@ -1,0 +1,164 @@
+//! TLS on a listener, and who a client's certificate says that it is.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio_rustls::TlsAcceptor;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::x509::X509Name;
+
+use super::principal::Principal;
+use super::watched::Watched;
+use crate::config::{ClientCertificate, TlsConfig};
+
+/// The broker's side of TLS, with the files as they are now.
+#[derive(Debug)]
+pub(crate) struct Tls(Watched<ServerConfig>);
+
+impl Tls {
+    pub(crate) fn new(config: &TlsConfig) -> Result<Self, String> {
+        let files = [Some(&config.certificate), Some(&config.key), config.client_ca.as_ref()];
+        let files = files.into_iter().flatten().cloned().collect();
+        let config = config.clone();
+        Watched::new(files, move || server_config(&config)).map(Self)
+    }
+
+    /// For the next connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.0.get())
+    }
+}
+
+fn server_config(config: &TlsConfig) -> Result<ServerConfig, String> {
+    let failed = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let chain = certificates(&config.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| failed(&config.key, &error))?;
+    let provider = provider();
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match &config.client_ca {
+        Some(path) if config.client_certificate != ClientCertificate::None => {
+            let mut roots = rustls::RootCertStore::empty();
+            for authority in certificates(path)? {
+                roots.add(authority).map_err(|error| failed(path, &error))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = match config.client_certificate {
+                ClientCertificate::Required => verifier,
+                _ => verifier.allow_unauthenticated(),
+            };
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| failed(path, &error))?)
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    builder.with_single_cert(chain, key).map_err(|error| failed(&config.certificate, &error))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let read = CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))?;
+    let certificates = read.collect::<Result<Vec<_>, _>>().map_err(|error| failed(&error))?;
+    if certificates.is_empty() { Err(failed(&"there is no certificate in it")) } else { Ok(certificates) }
+}
+
+/// Named, so that no other one is ever taken.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The subject of a certificate that was verified, as Kafka writes it: `User:CN=client,OU=logs,O=example`.
+pub(crate) fn principal_of(certificate: &[u8]) -> Option<Principal> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let subject = distinguished_name(certificate.subject());
+    (!subject.is_empty()).then(|| Principal::user(&subject))
+}
+
+/// The names that RFC 2253 has short forms for.
+const SHORT: [(&str, &str); 9] = [
+    ("2.5.4.3", "CN"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.9", "STREET"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("0.9.2342.19200300.100.1.1", "UID"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+];
+
+/// After RFC 2253: the last part first, values escaped.
+fn distinguished_name(name: &X509Name<'_>) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for relative in name.iter() {
+        let values = relative.iter().map(|attribute| {
+            let oid = attribute.attr_type().to_id_string();
+            let short = SHORT.iter().find(|(known, _)| *known == oid).map(|(_, short)| *short);
+            match (short, attribute.as_str()) {
+                (Some(short), Ok(value)) => format!("{short}={}", escaped(value)),
+                _ => {
+                    let hex: String = attribute.as_slice().iter().map(|byte| format!("{byte:02x}")).collect();
+                    format!("{oid}=#{hex}")
+                }
+            }
+        });
+        parts.push(values.collect::<Vec<_>>().join("+"));
+    }
+    parts.reverse();
+    parts.join(",")
+}
+
+fn escaped(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let last = value.chars().count().saturating_sub(1);
+    for (index, sign) in value.chars().enumerate() {
+        let special = matches!(sign, ',' | '+' | '"' | '\\' | '<' | '>' | ';')
+            || (sign == '#' && index == 0)
+            || (sign == ' ' && (index == 0 || index == last));
+        if special {
+            out.push('\\');
+        }
+        out.push(sign);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+    #[test]
+    fn subjects_read_as_kafka_writes_them() {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // rcgen puts a name of its own where none is given.
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, value) in [
+            (DnType::CountryName, "DE"),
+            (DnType::OrganizationName, "Example, Inc."),
+            (DnType::OrganizationalUnitName, " logs #1 "),
+            (DnType::CommonName, "#shipper"),
+        ] {
+            params.distinguished_name.push(kind, value);
+        }
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let principal = principal_of(certificate.der()).unwrap();
+        assert_eq!(principal.as_str(), r"User:CN=\#shipper,OU=\ logs #1\ ,O=Example\, Inc.,C=DE");
+        assert!(principal_of(b"no certificate").is_none());
+    }
+
+    #[test]
+    fn wrong_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = folder.path().join("certificate.pem");
+        let config = TlsConfig { certificate: certificate.clone(), key: certificate.clone(), ..TlsConfig::default() };
+        assert!(Tls::new(&config).unwrap_err().contains("certificate.pem"));
+        std::fs::write(&certificate, "nothing").unwrap();
+        assert!(Tls::new(&config).unwrap_err().contains("there is no certificate in it"));
+    }
+}
