@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Groups(Groups),
     /// Who may do what on the bus, or on any Kafka.
     Acls(Acls),
+    /// Prints a script that completes this program's words in your shell.
+    Completions(Completions),
     /// Prints the reference of all configuration keys as Markdown.
     #[command(hide = true)]
     Reference,
@@ -171,6 +173,23 @@ pub(crate) struct Tail {
     /// Prints whole events, one JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: Shell,
+    /// The words of a line so far, of which the last is completed: what the script asks.
+    #[arg(last = true, hide = true)]
+    pub(crate) words: Option<Vec<String>>,
+}
+
+/// A shell that words are completed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Debug, Args)]

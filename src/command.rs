@@ -2,6 +2,7 @@
 
 pub(crate) mod acls;
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod groups;

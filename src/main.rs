@@ -23,6 +23,10 @@ const EXIT_MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Completions(asked) = &cli.command {
+        // A shell asks at every press of a key: no configuration is read for it, and none can stand in its way.
+        return command::completions::run(asked);
+    }
     let config = match config::load(&cli) {
         Ok(config) => config,
         Err(error) => return complain(&error, EXIT_MISUSED),
@@ -58,6 +62,7 @@ async fn run(command: Command, config: config::Config) -> anyhow::Result<ExitCod
         Command::Topics(asked) => command::topics::run(&config, &asked).await,
         Command::Groups(asked) => command::groups::run(&config, &asked).await,
         Command::Acls(asked) => command::acls::run(&config, &asked),
+        Command::Completions(asked) => Ok(command::completions::run(&asked)),
         Command::Reference => command::reference::run(),
     }
 }

@@ -55,6 +55,20 @@ tests:
     assert bad.returncode == 1 and "201" in bad.stdout
 
 
+def test_words_are_completed_in_bash_whatever_the_configuration(tmp_path):
+    (tmp_path / "logmill.yml").write_text("nonsense: true\n")
+
+    def complete(*words):
+        line = f'source <(logmill completions bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _logmill; printf "%s\n" "${{COMPREPLY[@]}}"'
+        env = {"PATH": f"{BINARY.parent}:/usr/bin:/bin"}
+        return subprocess.run(["bash", "-c", line, "bash", "logmill", *words], capture_output=True, text=True, env=env, cwd=tmp_path, check=True).stdout.split()
+
+    assert complete("topics", "de") == ["delete", "delete-records", "describe"]
+    assert complete("--data", "/tmp", "topics", "read", "a topic", "--fo") == ["--follow"]
+    assert "status" in complete("")
+    assert complete("topics", "describe", "") == []
+
+
 def test_the_reference_page_is_current():
     printed = subprocess.check_output([str(BINARY), "reference"], text=True)
     assert (ROOT / "docs/guide/reference.md").read_text() == printed, "run: target/release/logmill reference > docs/guide/reference.md"
