@@ -75,14 +75,43 @@ await third.disconnect();
 await until("one share of four", () => shares.second === 4);
 shown("the one that stays takes over");
 
+await second.disconnect();
+await admin.setOffsets({ groupId: name, topic: name, partitions: [{ partition: 0, offset: "3" }] });
+const partitionOf = (list, partition) => list.find((each) => each.partition === partition);
+const [set] = await admin.fetchOffsets({ groupId: name, topics: [name] });
+assert.equal(partitionOf(set.partitions, 0).offset, "3");
+await admin.resetOffsets({ groupId: name, topic: name, earliest: true });
+const [reset] = await admin.fetchOffsets({ groupId: name, topics: [name], resolveOffsets: true });
+assert.ok(reset.partitions.every(({ offset }) => offset === "0"));
+await admin.createPartitions({ topicPartitions: [{ topic: name, count: 6 }] });
+const { topics } = await admin.fetchTopicMetadata({ topics: [name] });
+assert.equal(topics[0].partitions.length, 6);
+await admin.alterConfigs({
+  validateOnly: false,
+  resources: [{ type: ConfigResourceTypes.TOPIC, name, configEntries: [{ name: "retention.ms", value: "3600000" }] }],
+});
+const altered = await admin.describeConfigs({
+  resources: [{ type: ConfigResourceTypes.TOPIC, name, configNames: ["retention.ms"] }],
+});
+assert.deepEqual(altered.resources[0].configEntries.map(({ configName, configValue }) => [configName, configValue]), [
+  ["retention.ms", "3600000"],
+]);
+await admin.deleteTopicRecords({ topic: name, partitions: [{ partition: 0, offset: "2" }] });
+assert.equal(partitionOf(await admin.fetchTopicOffsets(name), 0).low, "2");
+await assert.rejects(admin.createTopics({ topics: [{ topic: "no/such/name" }] }));
+shown("offsets are set and reset, partitions added, settings changed, records removed");
+
+const fourth = await member([], shares, "fourth");
+await until("one share of six", () => shares.fourth === 6);
 const { groups } = await admin.listGroups();
 assert.ok(groups.some(({ groupId }) => groupId === name));
 const described = await admin.describeGroups([name]);
 assert.equal(described.groups[0].state, "Stable");
-await second.disconnect();
+await fourth.disconnect();
 await again.disconnect();
-const [{ offset }] = await admin.fetchTopicOffsetsByTimestamp(name, 1_000_000_000_000);
-assert.equal(Number(offset), 0);
+const early = await admin.fetchTopicOffsetsByTimestamp(name, 1_000_000_000_000);
+assert.equal(partitionOf(early, 1).offset, "0");
+assert.equal(partitionOf(early, 0).offset, "2");
 await admin.deleteGroups([name]);
 await admin.deleteTopics({ topics: [name] });
 await until("the topic to go", async () => !(await admin.listTopics()).includes(name));

@@ -5,7 +5,8 @@ import time
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
+from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata as Committed
 
 
@@ -140,4 +141,68 @@ def test_administration(bootstrap, name):
     client.close()
     admin.delete_topics([name])
     assert name not in admin.list_topics()
+    admin.close()
+
+
+def test_settings_of_topics(bootstrap, name):
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.create_topics([NewTopic(name, 1, 1, topic_configs={"retention.ms": "3600000"})])
+
+    def settings():
+        answers = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+        return {entry[0]: entry[1] for entry in answers[0].resources[0][4]}
+
+    assert settings()["retention.ms"] == "3600000"
+    usual = settings()["max.message.bytes"]
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": "2000"})])
+    # The older way replaces all that was set.
+    assert settings()["max.message.bytes"] == "2000" and settings()["retention.ms"] != "3600000"
+    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    with pytest.raises(MessageSizeTooLargeError):
+        producer.send(name, b"x" * 3000).get(timeout=10)
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {})])
+    assert settings()["max.message.bytes"] == usual
+    producer.send(name, b"x" * 3000).get(timeout=10)
+    producer.close()
+    with pytest.raises(KafkaError):
+        admin.create_topics([NewTopic(f"{name}.no", 1, 1, topic_configs={"no.such.setting": "1"})])
+    with pytest.raises(KafkaError):
+        admin.create_topics([NewTopic("no/such/name", 1, 1)])
+    with pytest.raises(TopicAlreadyExistsError):
+        admin.create_topics([NewTopic(name, 1, 1)])
+    admin.close()
+
+
+def test_more_partitions_and_fewer_records(bootstrap, name):
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.create_topics([NewTopic(name, 1, 1)])
+    produce(bootstrap, name, [b"x"] * 10)
+    admin.create_partitions({name: NewPartitions(3)})
+    (described,) = admin.describe_topics([name])
+    assert sorted(partition["partition"] for partition in described["partitions"]) == [0, 1, 2]
+    with pytest.raises(KafkaError):
+        admin.create_partitions({name: NewPartitions(2)})
+    place = TopicPartition(name, 0)
+    admin.delete_records({place: 4})
+    client = KafkaConsumer(bootstrap_servers=bootstrap)
+    assert client.beginning_offsets([place]) == {place: 4} and client.end_offsets([place]) == {place: 10}
+    client.close()
+    admin.close()
+
+
+def test_groups_and_their_offsets(bootstrap, name):
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    produce(bootstrap, name, [b"x"] * 20)
+    client = consumer(bootstrap, name, name)
+    assert len(read(client, 20)) == 20
+    client.commit()
+    (described,) = admin.describe_consumer_groups([name])
+    assert described.state == "Stable" and described.protocol_type == "consumer" and len(described.members) == 1
+    assert name in str(described.members[0].member_metadata) and name in str(described.members[0].member_assignment)
+    offsets = admin.list_consumer_group_offsets(name)
+    assert sum(place.offset for place in offsets.values()) == 20
+    assert dict(admin.delete_consumer_groups([name]))[name].errno == 68, "it has a member"
+    client.close()
+    assert dict(admin.delete_consumer_groups([name]))[name].errno == 0
+    assert admin.list_consumer_group_offsets(name) == {}
     admin.close()
