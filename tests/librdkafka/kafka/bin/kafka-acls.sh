@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What the suite asks of Kafka's own kafka-acls.sh: adds one rule for a topic."""
+"""What the suite asks of Kafka's own kafka-acls.sh: adds or removes one rule for a topic."""
 
 import argparse
 
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -14,7 +15,10 @@ from confluent_kafka.admin import (
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--bootstrap-server", required=True)
-parser.add_argument("--add", action="store_true", required=True)
+what = parser.add_mutually_exclusive_group(required=True)
+what.add_argument("--add", action="store_true")
+what.add_argument("--remove", action="store_true")
+parser.add_argument("--force", action="store_true", help="asks no questions, as ever")
 parser.add_argument("--topic", required=True)
 parser.add_argument("--operation", required=True)
 for kind in ["allow", "deny"]:
@@ -23,7 +27,7 @@ for kind in ["allow", "deny"]:
 given = parser.parse_args()
 
 kind = "deny" if given.deny_principal else "allow"
-rule = AclBinding(
+rule = (AclBinding if given.add else AclBindingFilter)(
     ResourceType.TOPIC,
     given.topic,
     ResourcePatternType.LITERAL,
@@ -32,5 +36,6 @@ rule = AclBinding(
     AclOperation[given.operation.upper()],
     AclPermissionType[kind.upper()],
 )
-for answer in AdminClient({"bootstrap.servers": given.bootstrap_server}).create_acls([rule]).values():
+admin = AdminClient({"bootstrap.servers": given.bootstrap_server})
+for answer in (admin.create_acls if given.add else admin.delete_acls)([rule]).values():
     answer.result()
