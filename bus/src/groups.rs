@@ -1,5 +1,7 @@
 //! The coordinator: all groups with their members and committed offsets, kept on disk and expired in time.
 
+mod beats;
+pub(crate) mod consumer;
 mod machine;
 mod member;
 mod messages;
@@ -43,7 +45,10 @@ pub(crate) type Place = (String, i32);
 
 #[derive(Debug)]
 struct Entry {
+    /// The classic protocol's side; deserted while there are members of the newer.
     group: Group,
+    /// The newer protocol's side, since somebody spoke it; empty while there are members of the classic.
+    consumer: Option<consumer::Group>,
     offsets: BTreeMap<Place, Committed>,
     /// When a member was last seen to do anything, in milliseconds since 1970.
     active_ms: u64,
@@ -51,7 +56,7 @@ struct Entry {
 
 impl Entry {
     fn new() -> Self {
-        Self { group: Group::new(), offsets: BTreeMap::new(), active_ms: now_ms() }
+        Self { group: Group::new(), consumer: None, offsets: BTreeMap::new(), active_ms: now_ms() }
     }
 
     /// As it stands in the state file.
@@ -62,14 +67,26 @@ impl Entry {
     }
 
     fn reads(&self) -> Reads {
-        if self.group.is_deserted() {
+        if self.is_deserted() {
             return Reads::Nothing;
+        }
+        if let Some(consumer) = self.consumer.as_ref().filter(|consumer| !consumer.is_empty()) {
+            return Reads::Topics(consumer.subscribed());
         }
         self.group.subscribed().map_or(Reads::Anything, Reads::Topics)
     }
 
+    fn is_deserted(&self) -> bool {
+        self.group.is_deserted() && self.consumer.as_ref().is_none_or(consumer::Group::is_empty)
+    }
+
+    /// Whether it ever had members, as far as is known.
+    fn had_members(&self) -> bool {
+        self.consumer.is_some() || !self.group.protocol_type().is_empty()
+    }
+
     fn is_nothing(&self) -> bool {
-        self.group.is_deserted() && self.offsets.is_empty()
+        self.is_deserted() && self.offsets.is_empty()
     }
 }
 
@@ -88,6 +105,8 @@ pub(crate) struct MemberInfo {
 #[derive(Clone, Debug)]
 pub(crate) struct GroupInfo {
     pub(crate) name: String,
+    /// Of which protocol it is: `classic` or `consumer`.
+    pub(crate) kind: &'static str,
     pub(crate) state: &'static str,
     pub(crate) protocol_type: String,
     pub(crate) protocol: String,
@@ -134,6 +153,14 @@ impl Groups {
                     }
                     Err(error) => tracing::warn!(group = name, %error, "the members of a group are not understood"),
                 },
+                StateKey::ConsumerGroup(name) => match consumer::GroupEntry::deserialize(value) {
+                    Ok(entry) => {
+                        let known = groups.entry(name.clone()).or_insert_with(Entry::new);
+                        known.active_ms = entry.active_ms;
+                        known.consumer = Some(consumer::Group::restore(entry, now));
+                    }
+                    Err(error) => tracing::warn!(group = name, %error, "the members of a group are not understood"),
+                },
                 StateKey::Offset(name, topic, partition) => match Committed::deserialize(value) {
                     Ok(committed) => {
                         let entry = groups.entry(name.clone()).or_insert_with(Entry::new);
@@ -156,6 +183,11 @@ impl Groups {
         self.groups.lock().len()
     }
 
+    /// What the members of all groups take, as of the last look.
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// How long what deserted groups committed is kept.
     pub(crate) const fn offsets_kept(&self) -> Duration {
         self.offsets_kept
@@ -167,7 +199,10 @@ impl Groups {
         let fresh = fresh_id(&join);
         let work = |group: &mut Group, now| group.join(&join, fresh, now, sender);
         // Who is in already may go on: it takes nothing more.
-        let full = join.member_id.is_empty() && self.bytes.load(Ordering::Relaxed) > BYTES_MAX;
+        if self.is_taken_by_consumers(name) {
+            return Joined::refused(ResponseError::InconsistentGroupProtocol.code(), member_id);
+        }
+        let full = join.member_id.is_empty() && self.bytes() > BYTES_MAX;
         let made = if full { None } else { self.with(name, true, work) };
         self.sooner.notify_one();
         if made.is_none() {
@@ -210,6 +245,9 @@ impl Groups {
             groups.insert(name.to_owned(), Entry::new());
         }
         let entry = groups.get_mut(name)?;
+        if entry.consumer.as_ref().is_some_and(|consumer| !consumer.is_empty()) {
+            return None;
+        }
         let outcome = work(&mut entry.group, Instant::now());
         entry.active_ms = now_ms();
         self.settle(name, entry);
@@ -225,13 +263,15 @@ impl Groups {
             return replies.into_iter().for_each(messages::Reply::send);
         }
         let key = StateKey::Group(name.to_owned());
+        // What the group was before, as one of the newer protocol, is over.
+        let consumer = entry.consumer.take().map(|_| Change::remove(StateKey::ConsumerGroup(name.to_owned())));
         let change = match entry.is_nothing() {
             true => Ok(Change::remove(key)),
             false => Change::set(key, &entry.written()),
         };
         match change {
             Ok(change) => {
-                let written = self.state.put(vec![change]);
+                let written = self.state.put(consumer.into_iter().chain([change]).collect());
                 tokio::spawn(async move {
                     // Unwritten: replies are dropped, and clients hear that the coordinator is not available.
                     if written.await.is_ok() {
@@ -246,14 +286,15 @@ impl Groups {
     /// Every group as administrators see it.
     pub(crate) fn list(&self) -> Vec<GroupInfo> {
         let groups = self.groups.lock();
-        let mut list: Vec<_> = groups.iter().map(|(name, entry)| info(name, &entry.group)).collect();
+        let mut list: Vec<_> = groups.iter().map(|(name, entry)| info(name, entry)).collect();
         list.sort_by(|one, other| one.name.cmp(&other.name));
         list
     }
 
-    /// One group as administrators see it.
+    /// One group of the classic protocol as administrators see it.
     pub(crate) fn describe(&self, name: &str) -> Option<GroupInfo> {
-        self.groups.lock().get(name).map(|entry| info(name, &entry.group))
+        let groups = self.groups.lock();
+        groups.get(name).filter(|entry| entry.consumer.is_none()).map(|entry| info(name, entry))
     }
 
     /// What the members of a group read.
@@ -290,12 +331,20 @@ impl Groups {
                 entry.active_ms = now_ms();
                 self.settle(name, entry);
             }
-            bytes += entry.group.bytes();
+            if let Some(consumer) = &mut entry.consumer
+                && consumer.next_deadline().is_some_and(|due| due <= now)
+            {
+                consumer.expire(now);
+                entry.active_ms = now_ms();
+                drop(self.keep_consumer(name, entry));
+            }
+            bytes += entry.group.bytes() + entry.consumer.as_ref().map_or(0, consumer::Group::bytes);
             if entry.is_nothing() {
                 nothing.push(name.clone());
             }
             // What is overdue is tried again a little later, never in a spin.
-            let due = entry.group.next_deadline().map(|due| due.max(now + Duration::from_millis(10)));
+            let due = [entry.group.next_deadline(), entry.consumer.as_ref().and_then(consumer::Group::next_deadline)];
+            let due = due.into_iter().flatten().min().map(|due| due.max(now + Duration::from_millis(10)));
             next = [next, due].into_iter().flatten().min();
         }
         for name in nothing {
@@ -315,7 +364,18 @@ fn code(outcome: Option<Result<(), i16>>) -> i16 {
     }
 }
 
-fn info(name: &str, group: &Group) -> GroupInfo {
+fn info(name: &str, entry: &Entry) -> GroupInfo {
+    let group = &entry.group;
+    if let Some(consumer) = &entry.consumer {
+        return GroupInfo {
+            name: name.to_owned(),
+            kind: "consumer",
+            state: consumer.state(),
+            protocol_type: "consumer".to_owned(),
+            protocol: consumer.assignor().name().to_owned(),
+            members: Vec::new(),
+        };
+    }
     let member = |member: &member::Member| MemberInfo {
         id: member.id.clone(),
         instance_id: member.instance_id.clone(),
@@ -326,6 +386,7 @@ fn info(name: &str, group: &Group) -> GroupInfo {
     };
     GroupInfo {
         name: name.to_owned(),
+        kind: "classic",
         state: group.phase().name(),
         protocol_type: group.protocol_type().to_owned(),
         protocol: group.protocol().to_owned(),

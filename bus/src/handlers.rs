@@ -3,6 +3,8 @@
 mod alter_configs;
 mod alter_user_scram_credentials;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_acls;
 mod create_partitions;
 mod create_topics;
@@ -147,6 +149,8 @@ responses!(
     AlterConfigsRequest AlterConfigsResponse,
     AlterUserScramCredentialsRequest AlterUserScramCredentialsResponse,
     CreateAclsRequest CreateAclsResponse,
+    ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse,
+    ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse,
     CreatePartitionsRequest CreatePartitionsResponse,
     CreateTopicsRequest CreateTopicsResponse,
     DeleteAclsRequest DeleteAclsResponse,
@@ -217,6 +221,8 @@ serve! {
     DescribeUserScramCredentials 0 to 0: describe_user_scram_credentials,
     AlterUserScramCredentials 0 to 0: alter_user_scram_credentials,
     DescribeCluster 0 to 2: describe_cluster,
+    ConsumerGroupHeartbeat 0 to 1: consumer_group_heartbeat,
+    ConsumerGroupDescribe 0 to 1: consumer_group_describe,
 }
 
 /// Answers a request, or says why the connection must end.

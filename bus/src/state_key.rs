@@ -19,6 +19,8 @@ pub(crate) enum StateKey {
     Topic(String),
     /// The members of a group: `GroupEntry`.
     Group(String),
+    /// The members of a group of the newer protocol: its `GroupEntry`.
+    ConsumerGroup(String),
     /// An access rule: the key says all.
     Acl(Binding),
     /// What is kept of a user's password for one hash: `Credential`.
@@ -83,6 +85,7 @@ mod tests {
                 StateKey::Cluster, StateKey::ProducerIds, StateKey::Topic(topic.clone()),
                 StateKey::Group(group.clone()), StateKey::Offset(group.clone(), topic.clone(), partition),
                 StateKey::Acl(rule(group.clone(), topic)), StateKey::Scram(group, Hash::Sha512),
+                StateKey::ConsumerGroup("g".to_owned()),
             ] {
                 let text = serde_json::to_vec(&key).unwrap();
                 prop_assert_eq!(serde_json::from_slice::<StateKey>(&text).unwrap(), key);

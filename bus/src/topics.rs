@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::epochs::Epochs;
+use crate::groups::consumer::Catalogue;
 use crate::state_file::{Entries, NotWritten, StateFile};
 use crate::state_key::{Change, StateKey};
 
@@ -126,6 +127,8 @@ pub(crate) struct Topics {
 struct Known {
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
     by_id: HashMap<Uuid, Arc<Topic>>,
+    /// Names, ids and numbers of partitions, for those who must know when any of them changes.
+    catalogue: Arc<Catalogue>,
 }
 
 impl Known {
@@ -135,6 +138,11 @@ impl Known {
             log.tune(topic.limits.tuning);
         }
         let topic = Arc::new(topic);
+        let catalogue = Arc::make_mut(&mut self.catalogue);
+        let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        if catalogue.topics.insert(Arc::clone(&topic.name), (topic.id, count)) != Some((topic.id, count)) {
+            catalogue.version += 1;
+        }
         self.by_id.insert(topic.id, Arc::clone(&topic));
         self.by_name.insert(Arc::clone(&topic.name), Arc::clone(&topic));
         topic
@@ -201,6 +209,11 @@ impl Topics {
     /// All of them, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Topic>> {
         self.known.read().by_name.values().cloned().collect()
+    }
+
+    /// Names, ids and numbers of partitions as they are now.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.known.read().catalogue)
     }
 
     /// What holds where a topic sets nothing.
@@ -316,6 +329,9 @@ impl Topics {
             let mut known = self.known.write();
             known.by_name.remove(&topic.name);
             known.by_id.remove(&topic.id);
+            let catalogue = Arc::make_mut(&mut known.catalogue);
+            catalogue.topics.remove(&topic.name);
+            catalogue.version += 1;
         }
         let (store, id) = (Arc::clone(&self.store), topic.id.as_hyphenated().to_string());
         blocking(move || store.delete_topic(&id)).await??;

@@ -69,6 +69,8 @@ in_the_crates_versions!(
     ApiVersionsRequest,
     AlterUserScramCredentialsRequest,
     CreateAclsRequest,
+    ConsumerGroupDescribeRequest,
+    ConsumerGroupHeartbeatRequest,
     CreatePartitionsRequest,
     DeleteAclsRequest,
     DeleteGroupsRequest,

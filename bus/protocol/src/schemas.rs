@@ -36,6 +36,8 @@ pub(crate) fn schema_of(api: ApiKey) -> Option<&'static Schema> {
         ApiKey::OffsetDelete => &OFFSET_DELETE,
         ApiKey::DescribeCluster => &DESCRIBE_CLUSTER,
         ApiKey::DescribeLogDirs => &DESCRIBE_LOG_DIRS,
+        ApiKey::ConsumerGroupHeartbeat => &CONSUMER_GROUP_HEARTBEAT,
+        ApiKey::ConsumerGroupDescribe => &CONSUMER_GROUP_DESCRIBE,
         ApiKey::DescribeAcls => &DESCRIBE_ACLS,
         ApiKey::CreateAcls => &CREATE_ACLS,
         ApiKey::DeleteAcls => &DELETE_ACLS,
@@ -412,3 +414,20 @@ const ALTER_USER_SCRAM_CREDENTIALS: Schema = Schema {
         ),
     ],
 };
+const CONSUMER_GROUP_HEARTBEAT: Schema = Schema {
+    flexible: 0,
+    fields: &[
+        string("group_id", 0),
+        string("member_id", 0),
+        i32("member_epoch", 0),
+        string("instance_id", 0),
+        string("rack_id", 0),
+        i32("rebalance_timeout_ms", 0),
+        values("subscribed_topic_names", 0, &Kind::Text),
+        string("subscribed_topic_regex", 1),
+        string("server_assignor", 0),
+        structs("topic_partitions", 0, &[uuid("topic_id", 0), values("partitions", 0, &I32)]),
+    ],
+};
+const CONSUMER_GROUP_DESCRIBE: Schema =
+    Schema { flexible: 0, fields: &[values("group_ids", 0, &Kind::Text), bool("include_authorized_operations", 0)] };

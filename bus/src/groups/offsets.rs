@@ -44,7 +44,10 @@ impl Groups {
             }
         }
         let entry = groups.entry(name.to_owned()).or_insert_with(Entry::new);
-        entry.group.may_commit(who, Instant::now())?;
+        match &entry.consumer {
+            Some(consumer) => consumer.may_commit(&who.member_id, who.generation)?,
+            None => entry.group.may_commit(who, Instant::now())?,
+        }
         entry.active_ms = now_ms();
         let mut changes = Vec::with_capacity(commits.len());
         let mut outcome = Vec::with_capacity(commits.len());
@@ -89,7 +92,7 @@ impl Groups {
         let written = {
             let mut groups = self.groups.lock();
             let entry = groups.get_mut(name).ok_or(ResponseError::GroupIdNotFound.code())?;
-            if places.is_none() && !entry.group.is_deserted() {
+            if places.is_none() && !entry.is_deserted() {
                 return Err(ResponseError::NonEmptyGroup.code());
             }
             let going: Vec<Place> = match places {
@@ -103,6 +106,7 @@ impl Groups {
             }
             if places.is_none() || entry.is_nothing() {
                 changes.push(Change::remove(StateKey::Group(name.to_owned())));
+                changes.push(Change::remove(StateKey::ConsumerGroup(name.to_owned())));
                 groups.remove(name);
             }
             self.state.put(changes)
@@ -147,6 +151,7 @@ impl Groups {
             let stays = !entry.is_nothing();
             if !stays {
                 changes.push(Change::remove(StateKey::Group(name.clone())));
+                changes.push(Change::remove(StateKey::ConsumerGroup(name.clone())));
             }
             stays
         });
@@ -163,7 +168,7 @@ fn expired(entry: &Entry, oldest_ms: u64) -> Vec<Place> {
         let last_ms = match &reads {
             Reads::Anything => return false,
             Reads::Topics(topics) if topics.contains(topic) => return false,
-            Reads::Nothing if !entry.group.protocol_type().is_empty() => committed.at_ms.max(entry.active_ms),
+            Reads::Nothing if entry.had_members() => committed.at_ms.max(entry.active_ms),
             Reads::Nothing | Reads::Topics(_) => committed.at_ms,
         };
         last_ms < oldest_ms

@@ -10,9 +10,6 @@ use super::{Call, text};
 use crate::broker::Broker;
 use crate::security::{Operation, Resource};
 
-/// The kind of all groups here, as KIP-848 names it.
-const CLASSIC: &str = "classic";
-
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ListGroupsRequest) -> ListGroupsResponse {
     // Who may see the cluster sees all groups, others those that they may see; nobody is refused.
     let all = broker.allows(call, Operation::Describe, Resource::Cluster);
@@ -24,14 +21,14 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ListGroup
         .groups
         .list()
         .into_iter()
-        .filter(|group| wanted(&request.states_filter, group.state) && wanted(&request.types_filter, CLASSIC))
+        .filter(|group| wanted(&request.states_filter, group.state) && wanted(&request.types_filter, group.kind))
         .filter(|group| may_see(&group.name))
         .map(|group| {
             ListedGroup::default()
                 .with_group_id(text(group.name).into())
                 .with_protocol_type(text(group.protocol_type))
                 .with_group_state(text(group.state))
-                .with_group_type(text(CLASSIC))
+                .with_group_type(text(group.kind))
         });
     ListGroupsResponse::default().with_groups(groups.collect())
 }

@@ -41,6 +41,10 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetFet
         let asked = group
             .topics
             .map(|topics| places(topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes))));
+        let member_id = group.member_id.as_deref().unwrap_or_default();
+        if let Err(code) = broker.groups.may_fetch(&group.group_id, member_id, group.member_epoch) {
+            return OffsetFetchResponseGroup::default().with_error_code(code).with_group_id(group.group_id);
+        }
         let (code, topics) = by_topic(broker, call, &group.group_id, asked.as_deref());
         let topics = topics.into_iter().map(|Told { name, offsets, code }| {
             let partitions = offsets.into_iter().map(|(index, committed)| {

@@ -143,6 +143,8 @@ async fn every_handler_asks_for_permission() {
         ])];
         DeleteGroupsRequest GROUP [.with_groups_names(vec![group()])];
         OffsetDeleteRequest GROUP [.with_group_id(group())];
+        ConsumerGroupHeartbeatRequest GROUP [.with_group_id(group())];
+        ConsumerGroupDescribeRequest GROUP [.with_group_ids(vec![group()])];
     }
     // Records: by name, since by id a topic that may not be seen is not found out about.
     let produced = client.ask(7, &produce(batch(b"x", 1))).await;

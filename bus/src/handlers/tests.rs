@@ -258,6 +258,18 @@ async fn every_version_of_everything_is_answered_in_its_own_shape() {
         AlterUserScramCredentialsRequest from 0;
         DeleteRecordsRequest from 0;
         DescribeClusterRequest from 0;
+        ConsumerGroupHeartbeatRequest from 0 with |request: m::ConsumerGroupHeartbeatRequest, version| {
+            let request = request
+                .with_group_id(group(&format!("beat{version}")))
+                .with_member_id("m".into())
+                .with_rebalance_timeout_ms(1000)
+                .with_subscribed_topic_names(Some(vec![topic()]))
+                .with_topic_partitions(Some(vec![]));
+            if version >= 1 { request.with_subscribed_topic_regex(Some("t.*".into())) } else { request }
+        };
+        ConsumerGroupDescribeRequest from 0 with |request: m::ConsumerGroupDescribeRequest, _| {
+            request.with_group_ids(vec![group("beat0"), group("none")])
+        };
         OffsetDeleteRequest from 0 with |request: m::OffsetDeleteRequest, _| request.with_group_id(group("offsets"));
         DeleteGroupsRequest from 0 with |request: m::DeleteGroupsRequest, _| request.with_groups_names(vec![group("offsets")]);
         DeleteTopicsRequest from 1 with |request: m::DeleteTopicsRequest, version| match version {

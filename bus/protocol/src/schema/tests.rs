@@ -58,6 +58,7 @@ fn readers() -> Vec<(ApiKey, i16, i16, Reader)> {
         DeleteTopicsRequest 0, DeleteRecordsRequest 0, InitProducerIdRequest 0, OffsetForLeaderEpochRequest 2,
         DescribeConfigsRequest 1, AlterConfigsRequest 0, IncrementalAlterConfigsRequest 0, CreatePartitionsRequest 0,
         DeleteGroupsRequest 0, OffsetDeleteRequest 0, DescribeClusterRequest 0, DescribeLogDirsRequest 1,
+        ConsumerGroupHeartbeatRequest 0, ConsumerGroupDescribeRequest 0,
         DescribeAclsRequest 1, CreateAclsRequest 1, DeleteAclsRequest 1, SaslHandshakeRequest 0,
         SaslAuthenticateRequest 0, DescribeUserScramCredentialsRequest 0, AlterUserScramCredentialsRequest 0,
     )
