@@ -7,6 +7,7 @@ use logmill_bus_protocol::ResponseError;
 use logmill_core::Shutdown;
 
 use crate::budget::Budget;
+use crate::disk::Disk;
 use crate::fetch_sessions::Sessions;
 use crate::groups::Groups;
 use crate::handlers::Call;
@@ -31,6 +32,7 @@ pub(crate) struct Broker {
     pub(crate) groups: Groups,
     pub(crate) fetch_sessions: Sessions,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) disk: Disk,
     pub(crate) meters: Meters,
     pub(crate) shutdown: Shutdown,
     pub(crate) authorizer: Authorizer,

@@ -1,5 +1,6 @@
 //! How the broker is configured.
 
+mod disk;
 mod security;
 
 use logmill_core::bus_access::BusAccess;
@@ -7,6 +8,8 @@ use logmill_core::config::{ByteSize, Checked, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use disk::Watermark;
+pub use disk::{DiskConfig, DiskPolicy};
 pub use security::{AclConfig, ClientCertificate, ListenerConfig, Mechanism, OauthConfig, TlsConfig, UserConfig};
 
 /// The bus between the stages: an embedded broker that speaks Kafka's protocol, or a Kafka cluster that is there.
@@ -28,6 +31,8 @@ pub struct Config {
     pub auto_create_topics: bool,
     /// How long and how much is kept where a topic has no settings of its own.
     pub retention: RetentionConfig,
+    /// What happens when the disk runs full.
+    pub disk: DiskConfig,
     /// A log is kept in files of this size; the oldest file is what retention removes.
     pub segment_bytes: ByteSize,
     /// The largest request that is read.
@@ -65,6 +70,10 @@ pub struct RetentionConfig {
     /// The oldest records of the largest partitions are removed when all of them together take more than this;
     /// none by default.
     pub total_bytes: Option<ByteSize>,
+    /// Consumer groups whose unread records are removed last: they outlive `period` and `bytes`, and go only when
+    /// `total_bytes` or the disk leaves no other choice, with an alert. A group counts for the topics that it has
+    /// committed an offset in.
+    pub pinned_groups: Vec<String>,
     /// What a consumer group has committed is forgotten when the group had no members for so long
     /// (`offsets.retention.minutes`); of topics that a live group no longer reads, so long after the commit.
     pub offsets: Period,
@@ -74,7 +83,7 @@ impl Default for RetentionConfig {
     fn default() -> Self {
         // A week, as Kafka: long enough for a weekend's outage of whoever reads.
         let week = Period::secs(7 * 86_400);
-        Self { period: week, bytes: None, total_bytes: None, offsets: week }
+        Self { period: week, bytes: None, total_bytes: None, pinned_groups: Vec::new(), offsets: week }
     }
 }
 
@@ -89,6 +98,7 @@ impl Default for Config {
             default_partitions: 4,
             auto_create_topics: true,
             retention: RetentionConfig::default(),
+            disk: DiskConfig::default(),
             // Small enough that retention frees disk in useful steps, large enough that files stay few.
             segment_bytes: ByteSize(256 << 20),
             // As Kafka's `socket.request.max.bytes`.
@@ -145,6 +155,9 @@ impl Checked for Config {
             && host_and_port(advertised).is_none()
         {
             refuse("advertised", format!("`{advertised}` is not host:port"));
+        }
+        if let Err(problem) = self.disk.low_watermark() {
+            refuse("disk.low_watermark", problem);
         }
         if self.connections_per_address_max == Some(0) {
             refuse("connections_per_address_max", "at least one client must be able to connect".to_owned());

@@ -6,6 +6,7 @@ mod broker;
 mod budget;
 mod config;
 mod connection;
+mod disk;
 mod epochs;
 mod fetch_sessions;
 mod groups;
@@ -22,7 +23,7 @@ mod state_key;
 mod topics;
 
 pub use config::{
-    AclConfig, ClientCertificate, Config, ListenerConfig, Mechanism, OauthConfig, RetentionConfig, TlsConfig,
-    UserConfig,
+    AclConfig, ClientCertificate, Config, DiskConfig, DiskPolicy, ListenerConfig, Mechanism, OauthConfig,
+    RetentionConfig, TlsConfig, UserConfig,
 };
 pub use service::{BuildError, OwnAccess, RunError, Service};

@@ -22,6 +22,8 @@ pub(crate) struct Meters {
     pub(crate) denied: Counter,
     /// Logins that failed.
     pub(crate) failed_logins: Counter,
+    /// Records removed that a pinned group had not read.
+    pub(crate) pinned_dropped: Counter,
     /// Where gauges and problems go.
     pub(crate) board: Arc<StatusBoard>,
 }
@@ -36,6 +38,7 @@ impl Meters {
             refused: board.counter("connections_refused"),
             denied: board.counter("denied"),
             failed_logins: board.counter("failed_logins"),
+            pinned_dropped: board.counter("retention_pinned_dropped"),
             board,
         }
     }

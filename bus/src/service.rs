@@ -19,6 +19,7 @@ use crate::broker::Broker;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::connection::{self, Limits};
+use crate::disk::Disk;
 use crate::fetch_sessions::Sessions;
 use crate::groups::Groups;
 use crate::listener::{self, Listener, Planned};
@@ -106,7 +107,7 @@ pub struct Service {
     local_addr: SocketAddr,
     limits: Limits,
     admission: Admission,
-    total_bytes: Option<u64>,
+    retention: retention::Policy,
 }
 
 impl std::fmt::Debug for Service {
@@ -136,10 +137,10 @@ impl Service {
         let open = move || open(&config, &stage);
         let opened =
             tokio::task::spawn_blocking(open).await.map_err(|error| BuildError::Internal(error.to_string()))?;
-        let Opened { broker, state, changes, limits, total_bytes } = opened?;
+        let Opened { broker, state, changes, limits, retention } = opened?;
         state.put(changes).await?;
         broker.meters.board.set_address("kafka", local_addr);
-        Ok(Self { broker, state, bound, own, local_addr, limits, admission, total_bytes })
+        Ok(Self { broker, state, bound, own, local_addr, limits, admission, retention })
     }
 
     /// Where it listens, first of all.
@@ -161,7 +162,7 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
         let broker = self.broker;
         let tasks = TaskTracker::new();
-        tasks.spawn(retention::run(Arc::clone(&broker), self.total_bytes));
+        tasks.spawn(retention::run(Arc::clone(&broker), self.retention));
         tasks.spawn({
             let broker = Arc::clone(&broker);
             async move { broker.groups.run(&broker.shutdown).await }
@@ -234,7 +235,7 @@ struct Opened {
     state: StateFile,
     changes: Vec<Change>,
     limits: Limits,
-    total_bytes: Option<u64>,
+    retention: retention::Policy,
 }
 
 /// The part of the start that waits for the disk.
@@ -257,6 +258,11 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         groups: Groups::restore(state.clone(), &entries, config.retention.offsets.0),
         fetch_sessions: Sessions::default(),
         producer_ids: ProducerIds::new(state.clone(), next_id),
+        disk: Disk::new(
+            stage.data_dir.clone(),
+            config.disk.low_watermark().map_err(BuildError::Internal)?,
+            config.disk.policy,
+        ),
         meters: Meters::new(Arc::clone(&stage.board)),
         shutdown: Shutdown::new(),
         logins: Logins::new(
@@ -280,7 +286,10 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
             handshake: config.handshake_timeout.0,
             idle: config.idle_timeout.0,
         },
-        total_bytes: config.retention.total_bytes.map(|size| size.0),
+        retention: retention::Policy {
+            total_bytes: config.retention.total_bytes.map(|size| size.0),
+            pinned_groups: config.retention.pinned_groups.clone(),
+        },
     })
 }
 

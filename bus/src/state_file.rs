@@ -1,8 +1,9 @@
 //! A small durable map: every change is appended to one file and is on disk before it is acknowledged.
 //!
 //! One thread writes what has gathered and syncs once for all of it (group commit). When the file is mostly old
-//! values it is written anew beside itself and renamed. A torn tail is cut off and kept aside. It never retries
-//! a failed sync: from then on every change is refused.
+//! values it is written anew beside itself and renamed. A torn tail is cut off and kept aside. On a full disk changes
+//! are refused, and taken again once there is room. It never retries a failed sync: from then on every change is
+//! refused.
 
 mod format;
 
@@ -38,7 +39,7 @@ pub(crate) enum StateError {
     Newer { path: PathBuf, found: u32 },
 }
 
-/// A change was not made durable, and none will be until a restart.
+/// A change was not made durable: there is no room, or none will be until a restart.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the state of the bus can't be written: {0}")]
 pub(crate) struct NotWritten(Arc<str>);
@@ -60,6 +61,9 @@ pub(crate) struct StateFile {
 struct Shared {
     queue: Mutex<Queue>,
     filled: Condvar,
+    /// Makes the next writes fail as on a full disk.
+    #[cfg(test)]
+    full: std::sync::atomic::AtomicBool,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -78,7 +82,13 @@ impl StateFile {
     /// Opens the file, making it if it is missing, and reads all of it. Blocks.
     pub(crate) fn open(path: &Path) -> Result<(Self, Entries), StateError> {
         let (writer, entries) = Writer::open(path)?;
-        let shared = Arc::new(Shared { queue: Mutex::default(), filled: Condvar::new(), writer: Mutex::new(None) });
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            filled: Condvar::new(),
+            #[cfg(test)]
+            full: false.into(),
+            writer: Mutex::new(None),
+        });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("bus-state".to_owned())
@@ -124,6 +134,18 @@ struct Writer {
     live: BTreeMap<Vec<u8>, Vec<u8>>,
     live_bytes: u64,
     file_bytes: u64,
+    /// Below this it is not written anew: the last try found no room.
+    rewrite_from: u64,
+    /// Whether the last write found no room.
+    full: bool,
+}
+
+/// A write failed.
+enum Failure {
+    /// The file is as it was before.
+    Unchanged(io::Error),
+    /// It is not known what is in the file.
+    Broken(io::Error),
 }
 
 impl Writer {
@@ -147,10 +169,20 @@ impl Writer {
             std::fs::write(&aside, cut).map_err(failed("keep aside the torn end of"))?;
         }
         let live_bytes = live.iter().map(|(key, value)| entry_bytes(key, value)).sum();
-        let mut writer = Self { path: path.to_owned(), file: open_for_append(path)?, live, live_bytes, file_bytes: 0 };
+        let mut writer = Self {
+            path: path.to_owned(),
+            file: open_for_append(path)?,
+            live,
+            live_bytes,
+            file_bytes: 0,
+            rewrite_from: 0,
+            full: false,
+        };
         if end == 0 || !cut.is_empty() {
             // A new file, or one without its torn end: whole under its name, or not at all.
-            writer.write_anew().map_err(failed("write"))?;
+            writer
+                .write_anew()
+                .map_err(|(Failure::Unchanged(error) | Failure::Broken(error))| failed("write")(error))?;
         } else {
             writer.file_bytes = end as u64;
         }
@@ -169,50 +201,100 @@ impl Writer {
                 }
                 (std::mem::take(&mut queue.changes), std::mem::take(&mut queue.waiting))
             };
-            let outcome = self.write(&changes).map_err(|error| NotWritten(error.to_string().into()));
-            if let Err(failed) = &outcome {
-                tracing::error!(file = %self.path.display(), %failed, "the bus refuses changes until it is restarted");
-                shared.queue.lock().failed = Some(failed.clone());
-            }
+            let outcome = match self.write(&changes, shared) {
+                Ok(()) => {
+                    self.note_room(true);
+                    Ok(())
+                }
+                Err(Failure::Unchanged(error)) => {
+                    self.note_room(false);
+                    Err(NotWritten(error.to_string().into()))
+                }
+                Err(Failure::Broken(error)) => return self.give_up(shared, waiting, &error),
+            };
             for waiter in waiting {
                 // Whoever has gone does not need the answer.
                 drop(waiter.send(outcome.clone()));
             }
-            if outcome.is_err() {
-                let mut queue = shared.queue.lock();
-                for waiter in std::mem::take(&mut queue.waiting) {
-                    drop(waiter.send(outcome.clone()));
-                }
-                return;
+        }
+    }
+
+    /// Refuses these changes and all that come.
+    fn give_up(&self, shared: &Shared, waiting: Vec<oneshot::Sender<Result<(), NotWritten>>>, error: &io::Error) {
+        let failed = NotWritten(error.to_string().into());
+        tracing::error!(file = %self.path.display(), %failed, "the bus refuses changes until it is restarted");
+        let mut queue = shared.queue.lock();
+        queue.failed = Some(failed.clone());
+        for waiter in waiting.into_iter().chain(std::mem::take(&mut queue.waiting)) {
+            drop(waiter.send(Err(failed.clone())));
+        }
+    }
+
+    /// Says once that there is no room, and once that there is again.
+    fn note_room(&mut self, room: bool) {
+        if room == self.full {
+            self.full = !room;
+            match room {
+                true => tracing::info!(file = %self.path.display(), "the bus takes changes again"),
+                false => tracing::error!(file = %self.path.display(), "no room on the disk: the bus refuses changes"),
             }
         }
     }
 
-    fn write(&mut self, changes: &[Change]) -> io::Result<()> {
+    fn write(&mut self, changes: &[Change], shared: &Shared) -> Result<(), Failure> {
+        let mut entries = Vec::with_capacity(changes.len());
         let mut out = Vec::new();
         for change in changes {
-            let key = serde_json::to_vec(&change.key)?;
-            let value = change.value.as_ref().map(serde_json::to_vec).transpose()?;
+            let encoded = serde_json::to_vec(&change.key)
+                .and_then(|key| Ok((key, change.value.as_ref().map(serde_json::to_vec).transpose()?)));
+            let (key, value) = encoded.map_err(|error| Failure::Broken(error.into()))?;
             encode(&mut out, &key, value.as_deref());
+            entries.push((key, value));
+        }
+        if let Err(error) = self.append(&out, shared) {
+            // Half an entry must not stay in the way of the next.
+            self.file.set_len(self.file_bytes).map_err(Failure::Broken)?;
+            let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            return Err(if full { Failure::Unchanged(error) } else { Failure::Broken(error) });
+        }
+        self.file.sync_data().map_err(Failure::Broken)?;
+        self.file_bytes += out.len() as u64;
+        for (key, value) in entries {
+            self.live_bytes += value.as_ref().map_or(0, |value| entry_bytes(&key, value));
             let old = match value {
-                Some(value) => {
-                    self.live_bytes += entry_bytes(&key, &value);
-                    self.live.insert(key.clone(), value)
-                }
+                Some(value) => self.live.insert(key.clone(), value),
                 None => self.live.remove(&key),
             };
             self.live_bytes -= old.map_or(0, |old| entry_bytes(&key, &old));
         }
-        self.file.write_all(&out)?;
-        self.file.sync_data()?;
-        self.file_bytes += out.len() as u64;
-        if self.file_bytes > REWRITE_BYTES_LEAST.max(self.live_bytes * REWRITE_FACTOR) {
-            self.write_anew()?;
+        let due = REWRITE_BYTES_LEAST.max(self.live_bytes * REWRITE_FACTOR).max(self.rewrite_from);
+        if self.file_bytes <= due {
+            return Ok(());
         }
-        Ok(())
+        match self.write_anew() {
+            Err(Failure::Unchanged(error)) => {
+                // What was asked for is written; the old file goes on.
+                tracing::warn!(file = %self.path.display(), %error, "the state file can't be made smaller now");
+                self.rewrite_from = self.file_bytes + REWRITE_BYTES_LEAST;
+                Ok(())
+            }
+            done => done,
+        }
     }
 
-    fn write_anew(&mut self) -> io::Result<()> {
+    #[cfg_attr(not(test), allow(unused_variables))]
+    fn append(&mut self, bytes: &[u8], shared: &Shared) -> io::Result<()> {
+        #[cfg(test)]
+        if shared.full.load(std::sync::atomic::Ordering::SeqCst) {
+            // As the kernel does: what fits is written, then the call fails.
+            self.file.write_all(bytes.get(..bytes.len() / 2).unwrap_or_default())?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.write_all(bytes)
+    }
+
+    /// Writes what is live beside the file, then puts it in its place.
+    fn write_anew(&mut self) -> Result<(), Failure> {
         let beside = self.path.with_extension("new");
         let mut out = Vec::with_capacity(usize::try_from(self.live_bytes).unwrap_or(0) + HEADER_BYTES);
         out.extend_from_slice(MAGIC);
@@ -220,15 +302,23 @@ impl Writer {
         for (key, value) in &self.live {
             encode(&mut out, key, Some(value));
         }
-        let mut file = File::create(&beside)?;
-        file.write_all(&out)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &self.path)?;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        self.file = OpenOptions::new().append(true).open(&self.path)?;
+        let written = File::create(&beside).and_then(|mut file| {
+            file.write_all(&out)?;
+            file.sync_all()?;
+            // Opened before it is renamed: from then on there must be no way to fail.
+            OpenOptions::new().append(true).open(&beside)
+        });
+        let moved = written.and_then(|file| std::fs::rename(&beside, &self.path).map(|()| file));
+        self.file = moved.map_err(|error| {
+            // A full disk must not be kept full by what never came to be.
+            let _ = std::fs::remove_file(&beside);
+            Failure::Unchanged(error)
+        })?;
         self.file_bytes = out.len() as u64;
+        if let Some(folder) = self.path.parent() {
+            // Unsynced, a crash could bring the old file back, without what is written from here on.
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(Failure::Broken)?;
+        }
         Ok(())
     }
 }
@@ -286,6 +376,25 @@ mod tests {
         let entries = reopened(&path).await;
         assert_eq!(entries.len(), 500);
         assert!(entries.into_values().all(|value| value[0] == 11));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_changes_until_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let (file, _) = StateFile::open(&path).unwrap();
+        file.put(vec![offset(0, 1)]).await.unwrap();
+        file.shared.full.store(true, std::sync::atomic::Ordering::SeqCst);
+        for _ in 0..3 {
+            let refused = file.put(vec![offset(0, 2), offset(1, 2)]).await.unwrap_err().to_string();
+            assert!(refused.contains("no storage space"), "{refused}");
+        }
+        file.shared.full.store(false, std::sync::atomic::Ordering::SeqCst);
+        file.put(vec![offset(2, 3)]).await.unwrap();
+        file.close();
+        let entries = reopened(&path).await;
+        assert_eq!(entries.into_values().collect::<Vec<_>>(), [serde_json::json!(1), serde_json::json!(3)]);
+        assert!(!path.with_extension("cut").exists(), "nothing half written was left");
     }
 
     #[tokio::test]

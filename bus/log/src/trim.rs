@@ -18,7 +18,7 @@ use crate::settle::{CHECKPOINT_BYTES, RollError};
 const AGE_PARTS: u32 = 8;
 const SIZE_PARTS: u64 = 4;
 /// Segments smaller than this are not worth their files.
-const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 
 /// What retention took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Partition {
     }
 
     /// Removing must work when the disk is full, though beginning a segment then does not.
-    fn roll_if_room(&self, writer: &mut Writer) -> Result<(), LogError> {
+    pub(crate) fn roll_if_room(&self, writer: &mut Writer) -> Result<(), LogError> {
         match self.roll(writer) {
             Err(RollError::Io { source, .. }) if is_full(&source) => Ok(()),
             rolled => Ok(rolled?),
@@ -80,6 +80,14 @@ impl Partition {
     /// # Errors
     /// When files can't be changed.
     pub fn retain(&self, now_ms: i64, policy: &Retention) -> Result<Removed, LogError> {
+        self.retain_sparing(now_ms, policy, i64::MAX)
+    }
+
+    /// As [`retain`](Self::retain), but what is at `spared` or after it stays: somebody has yet to read it.
+    ///
+    /// # Errors
+    /// As `retain`.
+    pub fn retain_sparing(&self, now_ms: i64, policy: &Retention, spared: i64) -> Result<Removed, LogError> {
         {
             let mut writer = self.writer.lock();
             writer.producers.expire(now_ms);
@@ -96,7 +104,7 @@ impl Partition {
             let left_bytes = (size_bytes - removed_bytes).saturating_sub(first.summary.bytes);
             let too_much = policy.max_bytes.is_some_and(|max_bytes| left_bytes >= max_bytes);
             let trimmed = first.summary.next_offset <= shared.log_start;
-            let goes = expired || too_much || trimmed;
+            let goes = trimmed || ((expired || too_much) && first.summary.next_offset <= spared);
             removed_bytes += if goes { first.summary.bytes } else { 0 };
             goes
         })
@@ -121,7 +129,7 @@ impl Partition {
     }
 
     /// Takes segments from the front as long as `goes` says so; readers that have one open can finish.
-    fn drop_front(&self, mut goes: impl FnMut(&Shared) -> bool) -> Result<Removed, LogError> {
+    pub(crate) fn drop_front(&self, mut goes: impl FnMut(&Shared) -> bool) -> Result<Removed, LogError> {
         let mut removed = Removed::default();
         loop {
             let segment = {

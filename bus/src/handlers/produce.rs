@@ -24,6 +24,10 @@ const IDS_SINCE: i16 = 13;
 const BATCH_LENGTH_AT: usize = 8;
 const BATCH_PREFIX_BYTES: usize = 12;
 
+/// "Not enough replicas" is what every client knows as: nothing was written, the leader is right, try again later. A
+/// storage error would make them ask for other brokers, and give up sooner.
+const NO_ROOM: ResponseError = ResponseError::NotEnoughReplicas;
+
 /// What must be on disk before the answer goes: the log, and the end of what was appended.
 struct Wait {
     topic: usize,
@@ -149,6 +153,12 @@ fn append(broker: &Broker, topic: &Topic, data: PartitionProduceData) -> Result<
     let log = slot.log.as_ref().ok_or_else(|| {
         Refusal::because(ResponseError::KafkaStorageError, "the partition could not be opened; see the broker's log")
     })?;
+    if broker.disk.refuses() {
+        return Err(Refusal::because(
+            NO_ROOM,
+            "the disk of the broker is low; records are taken again once it has room",
+        ));
+    }
     let records = data.records.unwrap_or_default();
     check_size(&records, topic)?;
     if records.is_empty() {
@@ -167,8 +177,12 @@ fn append(broker: &Broker, topic: &Topic, data: PartitionProduceData) -> Result<
         check_size(&batches, topic)?;
         batches
     };
-    let appended =
-        log.append(batches, slot.epochs.current(), now, topic.limits.stamp).map_err(|error| refusal_of(&error))?;
+    let appended = log.append(batches, slot.epochs.current(), now, topic.limits.stamp).map_err(|error| {
+        if matches!(error, AppendError::Full { .. }) {
+            broker.disk.found_full();
+        }
+        refusal_of(&error)
+    })?;
     if !appended.duplicate {
         broker.meters.records.add(u64::try_from(appended.end_offset - appended.base_offset).unwrap_or(0));
         broker.meters.bytes_in.add(bytes);
@@ -223,7 +237,8 @@ fn refusal_of(error: &AppendError) -> Refusal {
         AppendError::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
         AppendError::DuplicateTooOld { .. } => ResponseError::DuplicateSequenceNumber,
         AppendError::ProducerFenced { .. } => ResponseError::InvalidProducerEpoch,
-        AppendError::Full { .. } | AppendError::Poisoned(_) | AppendError::Io { .. } => {
+        AppendError::Full { .. } => NO_ROOM,
+        AppendError::Poisoned(_) | AppendError::Io { .. } => {
             tracing::error!(%error, "records were refused");
             ResponseError::KafkaStorageError
         }
