@@ -16,6 +16,7 @@ use crate::producer_ids::ProducerIds;
 use crate::security::acl::Kind;
 use crate::security::{Authorizer, Logins, Operation, Resource};
 use crate::topics::{Topic, TopicError, Topics, is_name};
+use crate::transactions::Transactions;
 
 /// This broker's number; there is no other.
 pub(crate) const NODE_ID: i32 = 1;
@@ -33,6 +34,7 @@ pub(crate) struct Broker {
     pub(crate) fetch_sessions: Sessions,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) disk: Disk,
+    pub(crate) transactions: Transactions,
     pub(crate) meters: Meters,
     pub(crate) shutdown: Shutdown,
     pub(crate) authorizer: Authorizer,

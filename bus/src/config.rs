@@ -57,6 +57,26 @@ pub struct Config {
     pub acls: AclConfig,
     /// How the program's own stages and commands reach the bus.
     pub client: BusAccess,
+    /// Limits of transactions.
+    pub transactions: TransactionsConfig,
+}
+
+/// Limits of transactions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransactionsConfig {
+    /// The longest timeout that a producer may ask for (`transaction.max.timeout.ms`): for so long an open transaction
+    /// can hold up those who read committed records.
+    pub timeout_max: Period,
+    /// A transactional id that was not used for so long is forgotten (`transactional.id.expiration.ms`).
+    pub ids_kept: Period,
+}
+
+impl Default for TransactionsConfig {
+    fn default() -> Self {
+        // As Kafka.
+        Self { timeout_max: Period::secs(15 * 60), ids_kept: Period::secs(7 * 86_400) }
+    }
 }
 
 /// How long and how much is kept.
@@ -115,6 +135,7 @@ impl Default for Config {
             oauth: None,
             acls: AclConfig::default(),
             client: BusAccess::default(),
+            transactions: TransactionsConfig::default(),
         }
     }
 }
@@ -150,6 +171,9 @@ impl Checked for Config {
         }
         if self.connections_max == 0 {
             refuse("connections_max", "at least one client must be able to connect".to_owned());
+        }
+        if self.transactions.timeout_max.0.as_millis() > i32::MAX as u128 {
+            refuse("transactions.timeout_max", "a timeout is at most 24 days".to_owned());
         }
         if let Some(advertised) = &self.advertised
             && host_and_port(advertised).is_none()

@@ -168,11 +168,7 @@ impl Groups {
                     }
                     Err(error) => tracing::warn!(group = name, topic, partition, %error, "an offset is not understood"),
                 },
-                StateKey::Cluster
-                | StateKey::ProducerIds
-                | StateKey::Topic(_)
-                | StateKey::Acl(_)
-                | StateKey::Scram(..) => {}
+                _ => {}
             }
         }
         Self { state, groups: Mutex::new(groups), bytes: AtomicUsize::new(0), offsets_kept, sooner: Notify::new() }

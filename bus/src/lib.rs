@@ -21,6 +21,7 @@ mod service;
 mod state_file;
 mod state_key;
 mod topics;
+mod transactions;
 
 pub use config::{
     AclConfig, ClientCertificate, Config, DiskConfig, DiskPolicy, ListenerConfig, Mechanism, OauthConfig,

@@ -31,6 +31,7 @@ use crate::security::{Authorizer, Logins, Oauth, Users};
 use crate::state_file::{Entries, NotWritten, StateError, StateFile};
 use crate::state_key::{Change, ClusterEntry, StateKey};
 use crate::topics::{Defaults, Topics};
+use crate::transactions::Transactions;
 
 /// The broker can't start.
 #[derive(Debug, thiserror::Error)]
@@ -167,6 +168,10 @@ impl Service {
             let broker = Arc::clone(&broker);
             async move { broker.groups.run(&broker.shutdown).await }
         });
+        tasks.spawn({
+            let broker = Arc::clone(&broker);
+            async move { Transactions::run(&broker).await }
+        });
         broker.meters.board.set_ready(true);
         let mut accepting = JoinSet::new();
         for bound in self.bound {
@@ -250,6 +255,11 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
     let (topics, topic_changes) =
         Topics::restore(Arc::clone(&store), state.clone(), defaults, cluster.leader_epoch, &entries);
     changes.extend(topic_changes);
+    let limits = &config.transactions;
+    let (transactions, transaction_changes) =
+        Transactions::restore(state.clone(), &entries, cluster.leader_epoch, limits.timeout_max.0, limits.ids_kept.0);
+    changes.extend(transaction_changes);
+    transactions.end_stranded(&topics);
     let next_id = entries.get(&StateKey::ProducerIds).and_then(serde_json::Value::as_i64).unwrap_or(0);
     let broker = Broker {
         cluster_id: cluster.id,
@@ -263,6 +273,7 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
             config.disk.low_watermark().map_err(BuildError::Internal)?,
             config.disk.policy,
         ),
+        transactions,
         meters: Meters::new(Arc::clone(&stage.board)),
         shutdown: Shutdown::new(),
         logins: Logins::new(

@@ -27,6 +27,10 @@ pub(crate) enum StateKey {
     Scram(String, Hash),
     /// The committed offset of a group in a partition of a topic: `Committed`.
     Offset(String, String, i32),
+    /// A transactional id: `Transaction`.
+    Transaction(String),
+    /// An offset handed in with the open transaction of an id, by group, topic and partition: `Committed`.
+    TransactionOffset(String, String, String, i32),
 }
 
 /// Who this broker is.
@@ -84,6 +88,8 @@ mod tests {
             for key in [
                 StateKey::Cluster, StateKey::ProducerIds, StateKey::Topic(topic.clone()),
                 StateKey::Group(group.clone()), StateKey::Offset(group.clone(), topic.clone(), partition),
+                StateKey::Transaction(group.clone()),
+                StateKey::TransactionOffset(topic.clone(), group.clone(), topic.clone(), partition),
                 StateKey::Acl(rule(group.clone(), topic)), StateKey::Scram(group, Hash::Sha512),
                 StateKey::ConsumerGroup("g".to_owned()),
             ] {

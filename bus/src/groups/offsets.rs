@@ -69,6 +69,35 @@ impl Groups {
         Ok((outcome, self.state.put(changes)))
     }
 
+    /// Whether a member may hand in offsets with a transaction; a producer that does not say whose they are may.
+    pub(crate) fn may_commit_with_transaction(&self, name: &str, who: &Who) -> Result<(), i16> {
+        if who.generation < 0 && who.member_id.is_empty() && who.instance_id.is_none() {
+            return Ok(());
+        }
+        let mut groups = self.groups.lock();
+        let entry = groups.get_mut(name).ok_or(ResponseError::UnknownMemberId.code())?;
+        entry.group.may_commit(who, Instant::now())
+    }
+
+    /// Commits what was handed in with a transaction, together with `changes` that must reach the disk after it: a
+    /// crash between finds the transaction prepared, and does the same again.
+    pub(crate) fn commit_with_transaction(
+        &self,
+        commits: Vec<((String, Place), Committed)>,
+        changes: Vec<Change>,
+    ) -> impl Future<Output = Result<(), NotWritten>> + Send + use<> {
+        let mut groups = self.groups.lock();
+        let mut all = Vec::new();
+        for ((name, place), committed) in commits {
+            all.extend(Change::set(StateKey::Offset(name.clone(), place.0.clone(), place.1), &committed));
+            let entry = groups.entry(name).or_insert_with(Entry::new);
+            entry.active_ms = now_ms();
+            entry.offsets.insert(place, committed);
+        }
+        all.extend(changes);
+        self.state.put(all)
+    }
+
     /// What a group has committed: in these places, or wherever it has.
     pub(crate) fn committed(&self, name: &str, places: Option<&[Place]>) -> Vec<(Place, Option<Committed>)> {
         let groups = self.groups.lock();
