@@ -22,6 +22,7 @@ use crate::state_key::{Change, StateKey};
 
 use machine::{Group, GroupEntry};
 pub(crate) use messages::{Join, Joined, JoinedMember, Sync, Synced, Who};
+pub(crate) use offsets::NOTE_BYTES_MAX;
 
 /// Groups at a time; the protocol lets anybody make one by asking.
 const GROUPS_MAX: usize = 10_000;

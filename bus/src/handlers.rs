@@ -1,5 +1,7 @@
 //! What is served: one table, from which requests are dispatched and ApiVersions is answered. One file an API.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_user_scram_credentials;
 mod api_versions;
@@ -17,7 +19,10 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
+mod describe_transactions;
 mod describe_user_scram_credentials;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -27,6 +32,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -36,6 +42,7 @@ mod produce;
 pub(crate) mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
+mod txn_offset_commit;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -146,6 +153,8 @@ macro_rules! responses {
     };
 }
 responses!(
+    AddOffsetsToTxnRequest AddOffsetsToTxnResponse,
+    AddPartitionsToTxnRequest AddPartitionsToTxnResponse,
     AlterConfigsRequest AlterConfigsResponse,
     AlterUserScramCredentialsRequest AlterUserScramCredentialsResponse,
     CreateAclsRequest CreateAclsResponse,
@@ -163,6 +172,9 @@ responses!(
     DescribeGroupsRequest DescribeGroupsResponse,
     DescribeLogDirsRequest DescribeLogDirsResponse,
     DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse,
+    DescribeProducersRequest DescribeProducersResponse,
+    DescribeTransactionsRequest DescribeTransactionsResponse,
+    EndTxnRequest EndTxnResponse,
     FindCoordinatorRequest FindCoordinatorResponse,
     HeartbeatRequest HeartbeatResponse,
     IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse,
@@ -171,6 +183,7 @@ responses!(
     LeaveGroupRequest LeaveGroupResponse,
     ListGroupsRequest ListGroupsResponse,
     ListOffsetsRequest ListOffsetsResponse,
+    ListTransactionsRequest ListTransactionsResponse,
     MetadataRequest MetadataResponse,
     OffsetCommitRequest OffsetCommitResponse,
     OffsetDeleteRequest OffsetDeleteResponse,
@@ -179,6 +192,7 @@ responses!(
     SaslAuthenticateRequest SaslAuthenticateResponse,
     SaslHandshakeRequest SaslHandshakeResponse,
     SyncGroupRequest SyncGroupResponse,
+    TxnOffsetCommitRequest TxnOffsetCommitResponse,
 );
 
 fn respond<T: ResponseTo>(call: &Call, response: &T) -> Result<Answer, Refused> {
@@ -208,6 +222,15 @@ serve! {
     DeleteRecords 0 to 2: delete_records,
     InitProducerId 0 to 5: init_producer_id,
     OffsetForLeaderEpoch 2 to 4: offset_for_leader_epoch,
+    // From version 4 on brokers ask each other; from 5 on of EndTxn and TxnOffsetCommit, and 6 of InitProducerId, clients
+    // may count on transaction.version 2, which is not offered.
+    AddPartitionsToTxn 0 to 3: add_partitions_to_txn,
+    AddOffsetsToTxn 0 to 4: add_offsets_to_txn,
+    EndTxn 0 to 4: end_txn,
+    TxnOffsetCommit 0 to 4: txn_offset_commit,
+    DescribeProducers 0 to 0: describe_producers,
+    DescribeTransactions 0 to 0: describe_transactions,
+    ListTransactions 0 to 1: list_transactions,
     DescribeAcls 1 to 3: describe_acls,
     CreateAcls 1 to 3: create_acls,
     DeleteAcls 1 to 3: delete_acls,

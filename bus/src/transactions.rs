@@ -369,6 +369,3 @@ impl Transactions {
         .await
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -158,6 +158,28 @@ pub(crate) fn check_produced(bytes: &[u8]) -> Result<Vec<(usize, BatchHeader)>, 
     Ok(batches)
 }
 
+/// Whose records a batch says it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The producer; negative for one without an id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub producer_epoch: i16,
+    /// Whether they belong to a transaction.
+    pub transactional: bool,
+}
+
+/// What batches back to back say of their producers, by their headers alone; what is broken ends it and is found by
+/// the append.
+pub fn claims(mut batches: &[u8]) -> impl Iterator<Item = Claim> {
+    std::iter::from_fn(move || {
+        let header = BatchHeader::parse(batches).filter(|header| header.length >= 0)?;
+        batches = batches.get(header.size()..).unwrap_or_default();
+        let BatchHeader { producer_id, producer_epoch, .. } = header;
+        Some(Claim { producer_id, producer_epoch, transactional: header.is_transactional() })
+    })
+}
+
 enum Fault {
     Magic(i8),
     Corrupt(&'static str),
@@ -350,6 +372,7 @@ pub(crate) mod tests {
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = check_produced(&bytes);
             let _ = BatchHeader::parse_stored(&bytes);
+            assert!(claims(&bytes).count() <= bytes.len());
         }
     }
 
@@ -372,6 +395,15 @@ pub(crate) mod tests {
         assert!(matches!(check_produced(&control), Err(AppendError::Refused { .. })));
         let nobodys = Sample { transactional: true, ..Default::default() }.build();
         assert!(matches!(check_produced(&nobodys), Err(AppendError::Refused { .. })));
+    }
+
+    #[test]
+    fn every_batch_makes_its_claim() {
+        let mut both = Sample { producer: Some((7, 2, 0)), transactional: true, ..Default::default() }.build();
+        both.extend_from_slice(&Sample::default().build());
+        let found: Vec<_> =
+            claims(&both).map(|claim| (claim.producer_id, claim.producer_epoch, claim.transactional)).collect();
+        assert_eq!(found, [(7, 2, true), (-1, -1, false)]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod tuning;
 
 pub use admit::{Inadmissible, Rules, admit};
 pub use append::Appended;
+pub use batch::{Claim, claims};
 pub use error::{AppendError, LogError, Poisoned, ReadError};
 pub use marker::Marker;
 pub use options::{LogOptions, Retention, Stamp};

@@ -17,8 +17,12 @@ pub struct PartitionAnswer {
     pub error_code: i16,
     /// The offset behind the last record that consumers may see; -1 when unknown.
     pub high_watermark: i64,
+    /// The offset behind the last record that belongs to no open transaction; -1 when unknown.
+    pub last_stable: i64,
     /// The oldest offset that is kept; -1 when unknown.
     pub log_start: i64,
+    /// Producer id and first offset of the aborted transactions in the records, by first offset.
+    pub aborted: Vec<(i64, i64)>,
     /// Whole record batches, in pieces.
     pub records: Vec<Bytes>,
 }
@@ -110,13 +114,17 @@ fn put_partition(out: &mut BytesMut, version: i16, answer: &PartitionAnswer) {
     out.put_i32(answer.partition);
     out.put_i16(answer.error_code);
     out.put_i64(answer.high_watermark);
-    // The last stable offset: no transaction is ever open.
-    out.put_i64(answer.high_watermark);
+    out.put_i64(answer.last_stable);
     if version >= 5 {
         out.put_i64(answer.log_start);
     }
-    // No aborted transactions: an empty list, which every client takes, rather than none.
-    put_length(out, compact, 0);
+    // Without any an empty list, which every client takes, rather than none.
+    put_length(out, compact, answer.aborted.len());
+    for (producer_id, first_offset) in &answer.aborted {
+        out.put_i64(*producer_id);
+        out.put_i64(*first_offset);
+        put_no_tags(out, compact);
+    }
     if version >= 11 {
         out.put_i32(-1);
     }
@@ -180,7 +188,9 @@ mod tests {
                     partition,
                     error_code: 0,
                     high_watermark: 9,
+                    last_stable: 8,
                     log_start: 2,
+                    aborted: vec![(5, 6), (7, 7)],
                     records,
                 });
             }
@@ -190,7 +200,9 @@ mod tests {
                 partition: 5,
                 error_code: 3,
                 high_watermark: -1,
+                last_stable: -1,
                 log_start: -1,
+                aborted: Vec::new(),
                 records,
             });
             let mut bytes = Bytes::from(answer.encode(77, version).unwrap().concat());
@@ -210,6 +222,9 @@ mod tests {
             }
             let first = &read.responses[0].partitions[0];
             assert_eq!((first.high_watermark, first.records.as_deref()), (9, Some(&b"abcde"[..])));
+            let aborted = first.aborted_transactions.as_deref().unwrap_or_default();
+            let aborted: Vec<_> = aborted.iter().map(|one| (one.producer_id.0, one.first_offset)).collect();
+            assert_eq!((first.last_stable_offset, aborted), (8, vec![(5, 6), (7, 7)]));
             assert_eq!(read.responses[0].partitions[1].records.as_deref(), Some(&b""[..]));
             assert_eq!(read.responses[1].partitions[0].error_code, 3);
         }

@@ -28,6 +28,13 @@ pub(crate) fn schema_of(api: ApiKey) -> Option<&'static Schema> {
         ApiKey::DeleteRecords => &DELETE_RECORDS,
         ApiKey::InitProducerId => &INIT_PRODUCER_ID,
         ApiKey::OffsetForLeaderEpoch => &OFFSET_FOR_LEADER_EPOCH,
+        ApiKey::AddPartitionsToTxn => &ADD_PARTITIONS_TO_TXN,
+        ApiKey::AddOffsetsToTxn => &ADD_OFFSETS_TO_TXN,
+        ApiKey::EndTxn => &END_TXN,
+        ApiKey::TxnOffsetCommit => &TXN_OFFSET_COMMIT,
+        ApiKey::DescribeProducers => &DESCRIBE_PRODUCERS,
+        ApiKey::DescribeTransactions => &DESCRIBE_TRANSACTIONS,
+        ApiKey::ListTransactions => &LIST_TRANSACTIONS,
         ApiKey::DescribeConfigs => &DESCRIBE_CONFIGS,
         ApiKey::AlterConfigs => &ALTER_CONFIGS,
         ApiKey::IncrementalAlterConfigs => &INCREMENTAL_ALTER_CONFIGS,
@@ -431,3 +438,73 @@ const CONSUMER_GROUP_HEARTBEAT: Schema = Schema {
 };
 const CONSUMER_GROUP_DESCRIBE: Schema =
     Schema { flexible: 0, fields: &[values("group_ids", 0, &Kind::Text), bool("include_authorized_operations", 0)] };
+const TXN_TOPICS: &[Field] = &[string("name", 0), values("partitions", 0, &I32)];
+const ADD_PARTITIONS_TO_TXN: Schema = Schema {
+    flexible: 3,
+    fields: &[
+        string("v3_and_below_transactional_id", 0).until(3),
+        i64("v3_and_below_producer_id", 0).until(3),
+        i16("v3_and_below_producer_epoch", 0).until(3),
+        structs("v3_and_below_topics", 0, TXN_TOPICS).until(3),
+        structs(
+            "transactions",
+            4,
+            &[
+                string("transactional_id", 4),
+                i64("producer_id", 4),
+                i16("producer_epoch", 4),
+                bool("verify_only", 4),
+                structs("topics", 4, TXN_TOPICS),
+            ],
+        ),
+    ],
+};
+const ADD_OFFSETS_TO_TXN: Schema = Schema {
+    flexible: 3,
+    fields: &[string("transactional_id", 0), i64("producer_id", 0), i16("producer_epoch", 0), string("group_id", 0)],
+};
+const END_TXN: Schema = Schema {
+    flexible: 3,
+    fields: &[string("transactional_id", 0), i64("producer_id", 0), i16("producer_epoch", 0), bool("committed", 0)],
+};
+const TXN_OFFSET_COMMIT: Schema = Schema {
+    flexible: 3,
+    fields: &[
+        string("transactional_id", 0),
+        string("group_id", 0),
+        i64("producer_id", 0),
+        i16("producer_epoch", 0),
+        i32("generation_id", 3),
+        string("member_id", 3),
+        string("group_instance_id", 3),
+        structs(
+            "topics",
+            0,
+            &[
+                string("name", 0),
+                structs(
+                    "partitions",
+                    0,
+                    &[
+                        i32("partition_index", 0),
+                        i64("committed_offset", 0),
+                        i32("committed_leader_epoch", 2),
+                        string("committed_metadata", 0),
+                    ],
+                ),
+            ],
+        ),
+    ],
+};
+const DESCRIBE_PRODUCERS: Schema =
+    Schema { flexible: 0, fields: &[structs("topics", 0, &[string("name", 0), values("partition_indexes", 0, &I32)])] };
+const DESCRIBE_TRANSACTIONS: Schema = Schema { flexible: 0, fields: &[values("transactional_ids", 0, &Kind::Text)] };
+const LIST_TRANSACTIONS: Schema = Schema {
+    flexible: 0,
+    fields: &[
+        values("state_filters", 0, &Kind::Text),
+        values("producer_id_filters", 0, &I64),
+        i64("duration_filter", 1),
+        string("transactional_id_pattern", 2),
+    ],
+};

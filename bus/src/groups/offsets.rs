@@ -9,7 +9,7 @@ use crate::state_file::NotWritten;
 use crate::state_key::{Change, StateKey};
 
 /// A commit's note, as Kafka's `offset.metadata.max.bytes`.
-pub(super) const NOTE_BYTES_MAX: usize = 4096;
+pub(crate) const NOTE_BYTES_MAX: usize = 4096;
 
 impl Groups {
     /// Takes commits of a group. The first says for each place whether it was taken (its note may be too long), once

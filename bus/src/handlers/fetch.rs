@@ -1,6 +1,6 @@
 //! Gives records out: what is there at once, or what comes within the time that the client is willing to wait.
 //!
-//! A waiting fetch sleeps until a log that it reads has more on disk; nothing is polled.
+//! A waiting fetch sleeps until a log that it reads has more on disk, or more that is decided; nothing is polled.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use logmill_bus_log::{Partition, ReadError};
+use logmill_bus_log::{Partition, ReadError, ReadSlice};
 use logmill_bus_protocol::messages::FetchRequest;
 use logmill_bus_protocol::{FetchAnswer, PartitionAnswer, ResponseError};
 use tokio::sync::watch;
@@ -30,6 +30,9 @@ const ANSWER_BYTES_SHORT: usize = 1 << 20;
 /// The longest wait: a client that asks for more would look dead.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// The isolation level of those who want committed records alone.
+pub(super) const READ_COMMITTED: i8 = 1;
+
 /// One partition that is asked for.
 struct Part {
     asked: Asked,
@@ -41,13 +44,23 @@ struct Part {
 impl Part {
     /// Whether there may be records that were not read yet.
     fn has_more(&mut self) -> bool {
-        self.answer.records.is_empty() && self.log.as_ref().is_ok_and(|log| self.asked.from != log.log.durable_end())
+        self.answer.records.is_empty() && self.log.as_ref().is_ok_and(|log| self.asked.from != log.end())
     }
 }
 
 struct Log {
     log: Arc<Partition>,
+    /// Of the end that counts.
     changes: watch::Receiver<i64>,
+    /// Only what belongs to no open transaction is given out, and who aborted is told with it.
+    committed: bool,
+}
+
+impl Log {
+    /// Up to where may be read.
+    fn end(&self) -> i64 {
+        if self.committed { self.log.stable_end() } else { self.log.durable_end() }
+    }
 }
 
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Answer, Refused> {
@@ -58,7 +71,8 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
             return Ok(Answer::Now(FetchAnswer::refused(code).encode(call.header.correlation_id, version)?));
         }
     };
-    let mut parts = parts(broker, call, std::mem::take(&mut context.asked));
+    let committed = request.isolation_level == READ_COMMITTED;
+    let mut parts = parts(broker, call, std::mem::take(&mut context.asked), committed);
     let most = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
     let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(ANSWER_BYTES_SHORT);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
@@ -116,7 +130,7 @@ fn answer(context: &Context, parts: Vec<Part>) -> FetchAnswer {
     answer
 }
 
-fn parts(broker: &Broker, call: &Call, asked: Vec<Asked>) -> Vec<Part> {
+fn parts(broker: &Broker, call: &Call, asked: Vec<Asked>, committed: bool) -> Vec<Part> {
     type Found = Result<Arc<Topic>, i16>;
     let mut last: Option<(Arc<str>, Uuid, Found)> = None;
     let part = |asked: Asked| {
@@ -129,13 +143,14 @@ fn parts(broker: &Broker, call: &Call, asked: Vec<Asked>) -> Vec<Part> {
                 topic
             }
         };
-        let log = topic.and_then(|topic| log_of(&topic, &asked));
+        let log = topic.and_then(|topic| log_of(&topic, &asked, committed));
         let answer = PartitionAnswer {
             partition: asked.partition,
             error_code: *log.as_ref().err().unwrap_or(&0),
             high_watermark: -1,
+            last_stable: -1,
             log_start: -1,
-            records: Vec::new(),
+            ..PartitionAnswer::default()
         };
         Part { asked, log, answer }
     };
@@ -153,12 +168,12 @@ fn find(broker: &Broker, call: &Call, asked: &Asked) -> Result<Arc<Topic>, Respo
     broker.topics.named(&asked.topic).ok_or(ResponseError::UnknownTopicOrPartition)
 }
 
-fn log_of(topic: &Topic, asked: &Asked) -> Result<Log, i16> {
+fn log_of(topic: &Topic, asked: &Asked, committed: bool) -> Result<Log, i16> {
     let slot = topic.partition(asked.partition).ok_or(ResponseError::UnknownTopicOrPartition.code())?;
     check_epoch(asked.leader_epoch, slot.epochs.current())?;
     let log = slot.log.clone().ok_or(ResponseError::KafkaStorageError.code())?;
-    let changes = log.durable_changes();
-    Ok(Log { log, changes })
+    let changes = if committed { log.stable_changes() } else { log.durable_changes() };
+    Ok(Log { log, changes, committed })
 }
 
 /// Reads what is there, into partitions that have nothing yet. True when the answer must not wait: something is wrong
@@ -166,25 +181,28 @@ fn log_of(topic: &Topic, asked: &Asked) -> Result<Log, i16> {
 fn read(parts: &mut [Part], limit: usize, total: &mut usize) -> bool {
     let mut ends = false;
     for part in parts {
-        let Ok(Log { log, changes }) = &mut part.log else {
+        let Ok(read) = &mut part.log else {
             ends = true;
             continue;
         };
         // Seen before it is read: what comes after this wakes the wait.
-        let durable_end = *changes.borrow_and_update();
+        drop(read.changes.borrow_and_update());
+        let (end, log) = (read.end(), &read.log);
         let answer = &mut part.answer;
-        answer.high_watermark = durable_end;
+        answer.last_stable = log.stable_end();
+        answer.high_watermark = log.durable_end();
         answer.log_start = log.log_start();
         let room = limit.saturating_sub(*total);
         // The first records come even if they are more than is asked for, or nobody could ever read them.
         let first = *total == 0;
-        if !answer.records.is_empty() || part.asked.from == durable_end || (room == 0 && !first) {
+        if !answer.records.is_empty() || part.asked.from == end || (room == 0 && !first) {
             continue;
         }
-        match log.read(part.asked.from, part.asked.bytes_max.min(room), i64::MAX, first) {
-            Ok(slice) => {
+        match read_part(read, &part.asked, end, room, first) {
+            Ok((slice, aborted)) => {
                 *total += slice.bytes.len();
                 if !slice.bytes.is_empty() {
+                    answer.aborted = aborted;
                     answer.records.push(slice.bytes);
                 }
             }
@@ -195,6 +213,22 @@ fn read(parts: &mut [Part], limit: usize, total: &mut usize) -> bool {
         }
     }
     ends
+}
+
+/// Records, and who aborted what of them.
+fn read_part(
+    read: &Log,
+    asked: &Asked,
+    end: i64,
+    room: usize,
+    first: bool,
+) -> Result<(ReadSlice, Vec<(i64, i64)>), ReadError> {
+    let slice = read.log.read(asked.from, asked.bytes_max.min(room), end, first)?;
+    if !read.committed || slice.bytes.is_empty() {
+        return Ok((slice, Vec::new()));
+    }
+    let aborted = read.log.aborted(slice.base_offset, slice.next_offset)?;
+    Ok((slice, aborted.into_iter().map(|one| (one.producer_id, one.first_offset)).collect()))
 }
 
 fn code_of(error: &ReadError, from: i64, log: &Partition) -> i16 {

@@ -1,4 +1,4 @@
-//! Who coordinates a group: this broker.
+//! Who coordinates a group or a transaction: this broker.
 
 use std::sync::Arc;
 
@@ -11,8 +11,6 @@ use crate::broker::{Broker, NODE_ID};
 use crate::security::{Operation, Resource};
 
 const GROUP: i8 = 0;
-/// Clients ask for this before InitProducerId, which then says that transactions are not offered; an error here they
-/// would take for a passing one, and ask again until they give up.
 const TRANSACTION: i8 = 1;
 /// Since here one request asks about several.
 const SEVERAL_SINCE: i16 = 4;

@@ -1,4 +1,4 @@
-//! Gives an idempotent producer its id. Transactions are not offered.
+//! Gives a producer its id; one with a transactional id takes over from those before it.
 
 use std::sync::Arc;
 
@@ -9,6 +9,10 @@ use super::Call;
 use crate::broker::Broker;
 use crate::security::acl::Kind;
 use crate::security::{Operation, Resource};
+use crate::transactions::{Producer, Transactions};
+
+/// Since here clients know that a producer can be fenced.
+const FENCED_SINCE: i16 = 4;
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
@@ -19,14 +23,17 @@ pub(super) async fn handle(
     if let Err(refused) = may_begin(broker, call, &request) {
         return nothing.with_error_code(refused.code());
     }
-    if request.transactional_id.is_some() {
-        // The one refusal that all clients take as final; others they retry until they give up.
-        let code = ResponseError::TransactionalIdAuthorizationFailed.code();
-        tracing::warn!(
-            transactional_id = request.transactional_id.as_ref().map(|id| id.as_str()),
-            "transactions are not offered"
-        );
-        return nothing.with_error_code(code);
+    if let Some(id) = &request.transactional_id {
+        let given = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
+        let given = match (given.id, given.epoch) {
+            (-1, -1) => None,
+            (0.., 0..) => Some(given),
+            _ => return nothing.with_error_code(ResponseError::InvalidRequest.code()),
+        };
+        return match Transactions::init(broker, id, given, request.transaction_timeout_ms).await {
+            Ok(begun) => nothing.with_producer_id(ProducerId(begun.id)).with_producer_epoch(begun.epoch),
+            Err(failure) => nothing.with_error_code(failure.code(call.version() >= FENCED_SINCE)),
+        };
     }
     // A producer that comes back with an id gets a new one as well: sequences then begin anew, which is all that
     // raising its epoch would do.

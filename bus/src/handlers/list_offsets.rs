@@ -8,6 +8,7 @@ use logmill_bus_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use logmill_bus_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use logmill_bus_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
+use super::fetch::READ_COMMITTED;
 use super::{Call, check_epoch};
 use crate::broker::Broker;
 use crate::security::{Operation, Resource};
@@ -23,6 +24,7 @@ const LATEST_TIERED: i64 = -5;
 const EPOCHS_SINCE: i16 = 4;
 
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let committed = request.isolation_level == READ_COMMITTED;
     let mut topics = Vec::with_capacity(request.topics.len());
     for asked in request.topics {
         let allowed = broker.check(call, Operation::Describe, Resource::Topic(&asked.name));
@@ -30,7 +32,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ListOffse
         let partitions = asked.partitions.iter().map(|asked| {
             let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
             let topic = topic.as_ref().map(Option::as_deref);
-            match topic.map_err(ResponseError::code).and_then(|topic| find(topic, asked, call.version())) {
+            match topic.map_err(ResponseError::code).and_then(|topic| find(topic, asked, call.version(), committed)) {
                 Ok(Found { offset, time_ms, epoch }) => {
                     answer.with_offset(offset).with_timestamp(time_ms).with_leader_epoch(epoch)
                 }
@@ -49,12 +51,20 @@ struct Found {
     epoch: i32,
 }
 
-fn find(topic: Option<&Topic>, asked: &ListOffsetsPartition, version: i16) -> Result<Found, i16> {
+fn find(topic: Option<&Topic>, asked: &ListOffsetsPartition, version: i16, committed: bool) -> Result<Found, i16> {
     let unknown = ResponseError::UnknownTopicOrPartition.code();
     let slot = topic.and_then(|topic| topic.partition(asked.partition_index)).ok_or(unknown)?;
     check_epoch(asked.current_leader_epoch, slot.epochs.current())?;
     let log = slot.log.as_ref().ok_or(ResponseError::KafkaStorageError.code())?;
-    let (offset, time_ms) = offset_at(log, asked.timestamp)?.unwrap_or((-1, -1));
+    // What consumers may see, not what is written.
+    let end = if committed { log.stable_end() } else { log.durable_end() };
+    let found = match asked.timestamp {
+        LATEST => Some((end, -1)),
+        EARLIEST | EARLIEST_LOCAL => Some((log.log_start(), -1)),
+        // A reader of committed records has to ask again for what is not decided.
+        time_ms => offset_at(log, time_ms)?.filter(|(offset, _)| !committed || *offset < end),
+    };
+    let (offset, time_ms) = found.unwrap_or((-1, -1));
     Ok(Found { offset, time_ms, epoch: epoch(slot, offset, version) })
 }
 
@@ -64,9 +74,6 @@ fn epoch(slot: &PartitionSlot, offset: i64, version: i16) -> i32 {
 
 fn offset_at(log: &Partition, time_ms: i64) -> Result<Option<(i64, i64)>, i16> {
     match time_ms {
-        // What consumers may see, not what is written.
-        LATEST => Ok(Some((log.durable_end(), -1))),
-        EARLIEST | EARLIEST_LOCAL => Ok(Some((log.log_start(), -1))),
         MAX_TIMESTAMP => Ok(log.max_timestamp()),
         LATEST_TIERED => Ok(None),
         _ if time_ms < 0 => Err(ResponseError::UnsupportedVersion.code()),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use logmill_bus_protocol::ResponseError;
 use logmill_bus_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
@@ -21,10 +22,11 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetFet
         let asked = request
             .topics
             .map(|topics| places(topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes))));
-        let (code, topics) = by_topic(broker, call, &request.group_id, asked.as_deref());
+        let (code, topics) = by_topic(broker, call, &request.group_id, asked.as_deref(), request.require_stable);
         let response = response.with_error_code(code);
         let topics = topics.into_iter().map(|Told { name, offsets, code }| {
-            let partitions = offsets.into_iter().map(|(index, committed)| {
+            let partitions = offsets.into_iter().map(|(index, committed, unstable)| {
+                let code = if unstable { ResponseError::UnstableOffsetCommit.code() } else { code };
                 let (offset, epoch, note) = told(committed);
                 OffsetFetchResponsePartition::default()
                     .with_partition_index(index)
@@ -46,8 +48,10 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetFet
             return OffsetFetchResponseGroup::default().with_error_code(code).with_group_id(group.group_id);
         }
         let (code, topics) = by_topic(broker, call, &group.group_id, asked.as_deref());
+        let (code, topics) = by_topic(broker, call, &group.group_id, asked.as_deref(), request.require_stable);
         let topics = topics.into_iter().map(|Told { name, offsets, code }| {
-            let partitions = offsets.into_iter().map(|(index, committed)| {
+            let partitions = offsets.into_iter().map(|(index, committed, unstable)| {
+                let code = if unstable { ResponseError::UnstableOffsetCommit.code() } else { code };
                 let (offset, epoch, note) = told(committed);
                 OffsetFetchResponsePartitions::default()
                     .with_partition_index(index)
@@ -73,13 +77,14 @@ fn places(topics: impl Iterator<Item = (String, Vec<i32>)>) -> Vec<Place> {
 /// What is told of a topic: offsets, or the code of the refusal and no offsets.
 struct Told {
     name: String,
-    offsets: Vec<(i32, Option<Committed>)>,
+    /// Each with whether it hangs on a transaction, if that matters to the client.
+    offsets: Vec<(i32, Option<Committed>, bool)>,
     code: i16,
 }
 
 /// The code for the group, and its topics. Topics that are asked for and may not be seen are refused; of all topics
 /// those are told that may be seen.
-fn by_topic(broker: &Broker, call: &Call, group: &str, asked: Option<&[Place]>) -> (i16, Vec<Told>) {
+fn by_topic(broker: &Broker, call: &Call, group: &str, asked: Option<&[Place]>, stable: bool) -> (i16, Vec<Told>) {
     let may_group = broker.check(call, Operation::Describe, Resource::Group(group));
     let code = may_group.map_or_else(|refused| refused.code(), |()| 0);
     let committed = match (code, asked) {
@@ -89,14 +94,17 @@ fn by_topic(broker: &Broker, call: &Call, group: &str, asked: Option<&[Place]>) 
         (_, None) => Vec::new(),
     };
     let mut topics: Vec<Told> = Vec::new();
-    for ((name, index), committed) in committed {
+    for (place, committed) in committed {
+        let unstable = stable && code == 0 && broker.transactions.is_pending(group, &place);
+        let (name, index) = place;
         if topics.last().is_none_or(|last| last.name != name) {
             let may_topic = may_group.and_then(|()| broker.check(call, Operation::Describe, Resource::Topic(&name)));
             let code = may_topic.map_or_else(|refused| refused.code(), |()| 0);
             topics.push(Told { name, offsets: Vec::new(), code });
         }
         if let Some(topic) = topics.last_mut() {
-            topic.offsets.push((index, committed.filter(|_| topic.code == 0)));
+            let committed = committed.filter(|_| topic.code == 0 && !unstable);
+            topic.offsets.push((index, committed, unstable && topic.code == 0));
         }
     }
     if asked.is_none() {

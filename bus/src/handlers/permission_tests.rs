@@ -106,6 +106,28 @@ async fn every_handler_asks_for_permission() {
         ])];
         InitProducerIdRequest TRANSACTION [.with_transactional_id(Some(m::TransactionalId("t".into())))];
         InitProducerIdRequest CLUSTER [.with_transactional_id(None)];
+        AddPartitionsToTxnRequest TRANSACTION [
+            .with_v3_and_below_transactional_id(m::TransactionalId("t".into()))
+            .with_v3_and_below_topics(vec![
+                m::add_partitions_to_txn_request::AddPartitionsToTxnTopic::default()
+                    .with_name(topic())
+                    .with_partitions(vec![0]),
+            ])
+        ];
+        AddOffsetsToTxnRequest TRANSACTION [.with_transactional_id(m::TransactionalId("t".into()))];
+        EndTxnRequest TRANSACTION [.with_transactional_id(m::TransactionalId("t".into()))];
+        TxnOffsetCommitRequest TRANSACTION [.with_topics(vec![
+            m::txn_offset_commit_request::TxnOffsetCommitRequestTopic::default()
+                .with_name(topic())
+                .with_partitions(vec![m::txn_offset_commit_request::TxnOffsetCommitRequestPartition::default()]),
+        ])];
+        DescribeProducersRequest TOPIC [.with_topics(vec![
+            m::describe_producers_request::TopicRequest::default()
+                .with_name(topic())
+                .with_partition_indexes(vec![0]),
+        ])];
+        DescribeTransactionsRequest TRANSACTION [.with_transactional_ids(vec![m::TransactionalId("t".into())])];
+        ListTransactionsRequest NOTHING;
         OffsetForLeaderEpochRequest TOPIC [.with_topics(vec![
             m::offset_for_leader_epoch_request::OffsetForLeaderTopic::default()
                 .with_topic(topic())

@@ -4,17 +4,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use logmill_bus_log::{AppendError, Inadmissible, Partition, Poisoned, Rules, admit};
+use logmill_bus_log::{AppendError, Inadmissible, Partition, Poisoned, Rules, admit, claims};
 use logmill_bus_protocol::ResponseError;
 use logmill_bus_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use logmill_bus_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use logmill_bus_protocol::messages::{ProduceRequest, ProduceResponse};
+
+use parking_lot::MutexGuard;
 
 use super::{Answer, Call, Refused, text, work_in_place};
 use crate::broker::Broker;
 use crate::groups::now_ms;
 use crate::security::{Operation, Resource};
 use crate::topics::{Limits, Topic};
+use crate::transactions::{Producer, Slot, Transaction};
 
 /// Bodies before this carry records of formats that are not kept.
 const OLDEST_VERSION: i16 = 3;
@@ -42,6 +45,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRe
     let mut response = ProduceResponse::default();
     let mut waits = Vec::new();
     let refusal = refuse_all(broker, call, &request);
+    let transaction = request.transactional_id.as_ref().map(|id| broker.transactions.get(id));
     for topic_data in request.topic_data {
         let topic = find(broker, call, &topic_data);
         let mut answers = TopicProduceResponse::default().with_topic_id(topic_data.topic_id).with_name(topic_data.name);
@@ -50,7 +54,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRe
             let outcome = match (&refusal, &topic) {
                 (Some(refusal), _) => Err(refusal.clone()),
                 (None, Err(refusal)) => Err(refusal.clone()),
-                (None, Ok(topic)) => append(broker, topic, data),
+                (None, Ok(topic)) => append(broker, topic, data, transaction.as_ref()),
             };
             let answer = PartitionProduceResponse::default().with_index(index);
             answers.partition_responses.push(match outcome {
@@ -119,13 +123,8 @@ fn refuse_all(broker: &Broker, call: &Call, request: &ProduceRequest) -> Option<
     if !matches!(request.acks, -1..=1) {
         return Some(Refusal::because(ResponseError::InvalidRequiredAcks, "acks is none of -1, 0 and 1"));
     }
-    if let Some(id) = &request.transactional_id {
-        if let Err(refused) = broker.check(call, Operation::Write, Resource::TransactionalId(id)) {
-            return Some(Refusal::new(refused));
-        }
-        return Some(Refusal::because(ResponseError::InvalidTxnState, "transactions are not offered by this broker"));
-    }
-    None
+    let id = request.transactional_id.as_ref()?;
+    broker.check(call, Operation::Write, Resource::TransactionalId(id)).err().map(Refusal::new)
 }
 
 fn find(broker: &Broker, call: &Call, data: &TopicProduceData) -> Result<Arc<Topic>, Refusal> {
@@ -142,13 +141,46 @@ fn find(broker: &Broker, call: &Call, data: &TopicProduceData) -> Result<Arc<Top
     }
 }
 
+/// Lets records of a transaction in only while it is open and the partition has joined it, and others only without.
+fn hold<'t>(
+    transaction: Option<&'t InTransaction>,
+    batches: &[u8],
+    topic: &str,
+    partition: i32,
+) -> Result<Option<MutexGuard<'t, Transaction>>, Refusal> {
+    let mut claims = claims(batches);
+    let Some(known) = transaction else {
+        // As Kafka: who does not name the transaction has no right to it.
+        let stray = claims.any(|claim| claim.transactional);
+        let refusal = || Refusal::new(ResponseError::TransactionalIdAuthorizationFailed);
+        return if stray { Err(refusal()) } else { Ok(None) };
+    };
+    let slot = known.as_ref().ok_or_else(|| Refusal::new(ResponseError::InvalidProducerIdMapping))?;
+    let Some(first) = claims.next() else { return Ok(None) };
+    if !first.transactional || claims.any(|other| other != first) {
+        let message = "the request names a transaction, and not all of its batches belong to it";
+        return Err(Refusal::because(ResponseError::InvalidTxnState, message));
+    }
+    let producer = Producer { id: first.producer_id, epoch: first.producer_epoch };
+    let held = slot.hold(producer, topic, partition);
+    held.map(Some).map_err(|refusal| Refusal { code: refusal.code(false), message: None })
+}
+
 struct Taken {
     answer: PartitionProduceResponse,
     /// What to wait for, unless the topic acknowledges before the disk has it.
     wait: Option<(Arc<Partition>, i64)>,
 }
 
-fn append(broker: &Broker, topic: &Topic, data: PartitionProduceData) -> Result<Taken, Refusal> {
+/// A transactional id, if it is known, of a request that names one.
+type InTransaction = Option<Arc<Slot>>;
+
+fn append(
+    broker: &Broker,
+    topic: &Topic,
+    data: PartitionProduceData,
+    transaction: Option<&InTransaction>,
+) -> Result<Taken, Refusal> {
     let slot = topic.partition(data.index).ok_or_else(|| Refusal::new(ResponseError::UnknownTopicOrPartition))?;
     let log = slot.log.as_ref().ok_or_else(|| {
         Refusal::because(ResponseError::KafkaStorageError, "the partition could not be opened; see the broker's log")
@@ -183,6 +215,10 @@ fn append(broker: &Broker, topic: &Topic, data: PartitionProduceData) -> Result<
         }
         refusal_of(&error)
     })?;
+    // Held until the records are in the log: nobody ends the transaction between.
+    let _held = hold(transaction, &batches, &topic.name, data.index)?;
+    let appended =
+        log.append(batches, slot.epochs.current(), now, topic.limits.stamp).map_err(|error| refusal_of(&error))?;
     if !appended.duplicate {
         broker.meters.records.add(u64::try_from(appended.end_offset - appended.base_offset).unwrap_or(0));
         broker.meters.bytes_in.add(bytes);

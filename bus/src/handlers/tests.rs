@@ -236,6 +236,30 @@ async fn every_version_of_everything_is_answered_in_its_own_shape() {
         IncrementalAlterConfigsRequest from 0;
         AlterConfigsRequest from 0;
         InitProducerIdRequest from 0 with |request: m::InitProducerIdRequest, _| request.with_transactional_id(None);
+        AddPartitionsToTxnRequest from 0 with |request: m::AddPartitionsToTxnRequest, _| {
+            let asked = m::add_partitions_to_txn_request::AddPartitionsToTxnTopic::default();
+            request
+                .with_v3_and_below_transactional_id(m::TransactionalId("t".into()))
+                .with_v3_and_below_topics(vec![asked.with_name(topic()).with_partitions(vec![0, 99])])
+        };
+        AddOffsetsToTxnRequest from 0;
+        TxnOffsetCommitRequest from 0 with |request: m::TxnOffsetCommitRequest, _| {
+            let partition = m::txn_offset_commit_request::TxnOffsetCommitRequestPartition::default();
+            request.with_group_id(group("offsets")).with_topics(vec![
+                m::txn_offset_commit_request::TxnOffsetCommitRequestTopic::default()
+                    .with_name(topic())
+                    .with_partitions(vec![partition]),
+            ])
+        };
+        EndTxnRequest from 0;
+        DescribeProducersRequest from 0 with |request: m::DescribeProducersRequest, _| {
+            let asked = m::describe_producers_request::TopicRequest::default();
+            request.with_topics(vec![asked.with_name(topic()).with_partition_indexes(vec![0, 99])])
+        };
+        DescribeTransactionsRequest from 0 with |request: m::DescribeTransactionsRequest, _| {
+            request.with_transactional_ids(vec![m::TransactionalId("t".into())])
+        };
+        ListTransactionsRequest from 0;
         OffsetForLeaderEpochRequest from 2 with |request: m::OffsetForLeaderEpochRequest, _| {
             let asked = m::offset_for_leader_epoch_request::OffsetForLeaderPartition::default();
             request.with_topics(vec![
@@ -449,7 +473,7 @@ async fn bad_records_are_refused_partition_by_partition() {
     let wrong = produce(batch(b"x", 1)).with_acks(7);
     assert_eq!(code(client.ask(7, &wrong).await), ResponseError::InvalidRequiredAcks.code());
     let transactional = produce(batch(b"x", 1)).with_transactional_id(Some(m::TransactionalId("t".into())));
-    assert_eq!(code(client.ask(7, &transactional).await), ResponseError::InvalidTxnState.code());
+    assert_eq!(code(client.ask(7, &transactional).await), ResponseError::InvalidProducerIdMapping.code());
     assert_eq!(code(client.ask(7, &produce(batch(b"x", 1))).await), 0, "and the connection lives on");
     broker.stop().await;
 }

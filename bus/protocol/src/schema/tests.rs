@@ -59,6 +59,8 @@ fn readers() -> Vec<(ApiKey, i16, i16, Reader)> {
         DescribeConfigsRequest 1, AlterConfigsRequest 0, IncrementalAlterConfigsRequest 0, CreatePartitionsRequest 0,
         DeleteGroupsRequest 0, OffsetDeleteRequest 0, DescribeClusterRequest 0, DescribeLogDirsRequest 1,
         ConsumerGroupHeartbeatRequest 0, ConsumerGroupDescribeRequest 0,
+        AddPartitionsToTxnRequest 0, AddOffsetsToTxnRequest 0, EndTxnRequest 0, TxnOffsetCommitRequest 0,
+        DescribeProducersRequest 0, DescribeTransactionsRequest 0, ListTransactionsRequest 0,
         DescribeAclsRequest 1, CreateAclsRequest 1, DeleteAclsRequest 1, SaslHandshakeRequest 0,
         SaslAuthenticateRequest 0, DescribeUserScramCredentialsRequest 0, AlterUserScramCredentialsRequest 0,
     )

@@ -143,6 +143,9 @@ impl Partition {
     }
 }
 
+/// What was done in a transaction: records by partition, and an offset.
+type Account = (Vec<(usize, u64)>, Option<u64>);
+
 /// The coordinator with its disk: what is written survives a crash, and a crash can come before every effect.
 #[derive(Debug, Default)]
 struct World {
@@ -160,9 +163,9 @@ struct World {
     acts: Vec<(usize, u64)>,
     handed_in: Option<u64>,
     /// Transactions that the client was told to be committed, or has asked to commit without hearing.
-    told: Vec<(Vec<(usize, u64)>, Option<u64>)>,
-    unsure: Vec<(Vec<(usize, u64)>, Option<u64>)>,
-    refused: Vec<(Vec<(usize, u64)>, Option<u64>)>,
+    told: Vec<Account>,
+    unsure: Vec<Account>,
+    refused: Vec<Account>,
 }
 
 /// The process died.
@@ -293,7 +296,7 @@ impl World {
 
     /// All of each transaction, or nothing of it; and what was promised.
     fn check(&self) {
-        let whole = |(acts, offset): &(Vec<(usize, u64)>, Option<u64>)| {
+        let whole = |(acts, offset): &Account| {
             let seen: Vec<bool> =
                 acts.iter().map(|(number, record)| self.partitions[*number].committed.contains(record)).collect();
             let some = seen.first().copied();
@@ -312,7 +315,7 @@ impl World {
         }
     }
 
-    fn close_account(&mut self, how: impl FnOnce(&mut Self) -> &mut Vec<(Vec<(usize, u64)>, Option<u64>)>) {
+    fn close_account(&mut self, how: impl FnOnce(&mut Self) -> &mut Vec<Account>) {
         let account = (std::mem::take(&mut self.acts), self.handed_in.take());
         how(self).push(account);
     }
