@@ -47,7 +47,6 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetFet
         if let Err(code) = broker.groups.may_fetch(&group.group_id, member_id, group.member_epoch) {
             return OffsetFetchResponseGroup::default().with_error_code(code).with_group_id(group.group_id);
         }
-        let (code, topics) = by_topic(broker, call, &group.group_id, asked.as_deref());
         let (code, topics) = by_topic(broker, call, &group.group_id, asked.as_deref(), request.require_stable);
         let topics = topics.into_iter().map(|Told { name, offsets, code }| {
             let partitions = offsets.into_iter().map(|(index, committed, unstable)| {

@@ -209,16 +209,14 @@ fn append(
         check_size(&batches, topic)?;
         batches
     };
+    // Held until the records are in the log: nobody ends the transaction between.
+    let _held = hold(transaction, &batches, &topic.name, data.index)?;
     let appended = log.append(batches, slot.epochs.current(), now, topic.limits.stamp).map_err(|error| {
         if matches!(error, AppendError::Full { .. }) {
             broker.disk.found_full();
         }
         refusal_of(&error)
     })?;
-    // Held until the records are in the log: nobody ends the transaction between.
-    let _held = hold(transaction, &batches, &topic.name, data.index)?;
-    let appended =
-        log.append(batches, slot.epochs.current(), now, topic.limits.stamp).map_err(|error| refusal_of(&error))?;
     if !appended.duplicate {
         broker.meters.records.add(u64::try_from(appended.end_offset - appended.base_offset).unwrap_or(0));
         broker.meters.bytes_in.add(bytes);
