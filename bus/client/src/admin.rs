@@ -12,7 +12,6 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::raw_admin::Handle;
 use crate::watch::Watch;
@@ -130,7 +129,7 @@ impl Admin {
                 ClientError::Away { brokers: self.connection.brokers.join(", "), reason }
             }
             Some(code) => ClientError::Refused { action, reason: plain(code) },
-            None => ClientError::Kafka { action, source },
+            None => ClientError::Kafka { action, cause: source },
         }
     }
 
@@ -162,7 +161,7 @@ impl Admin {
             self.admin.create_topics([&topic], &self.options()).await.map_err(ClientError::during(action()))?;
         match answers.into_iter().next() {
             Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
-                Err(ClientError::Kafka { action: action(), source: rdkafka::error::KafkaError::AdminOp(code) })
+                Err(ClientError::Kafka { action: action(), cause: rdkafka::error::KafkaError::AdminOp(code) })
             }
             _ => Ok(()),
         }
@@ -189,40 +188,23 @@ impl Admin {
     /// When the cluster is away longer than the timeout.
     pub fn overview(&self) -> Result<Vec<TopicOverview>, ClientError> {
         let mut topics = Vec::new();
-        let mut every = TopicPartitionList::new();
         for info in self.topics(None)?.into_iter().filter(|info| !info.name.starts_with("__")) {
             let mut partitions = Vec::new();
             for partition in 0..info.partitions {
-                let ends = self.admin.inner().fetch_watermarks(&info.name, partition, self.timeout);
-                let ends =
-                    ends.map_err(ClientError::during(format!("can't ask for the ends of {}/{partition}", info.name)));
-                let (low, high) = ends?;
-                every.add_partition(&info.name, partition);
+                let (low, high) = self.ends(&info.name, partition)?;
                 partitions.push(PartitionOverview { partition, low, high, committed: BTreeMap::new() });
             }
             topics.push(TopicOverview { name: info.name, partitions });
         }
         topics.sort_by(|a, b| a.name.cmp(&b.name));
-        let groups = self
-            .admin
-            .inner()
-            .fetch_group_list(None, self.timeout)
-            .map_err(ClientError::during("can't list the groups"))?;
-        for group in groups.groups() {
-            let mut config = self.connection.config()?;
-            config.set("group.id", group.name());
-            let consumer: BaseConsumer = config.create().map_err(ClientError::during("can't make a consumer"))?;
-            let found = consumer
-                .committed_offsets(every.clone(), self.timeout)
-                .map_err(ClientError::during(format!("can't ask how far {} has come", group.name())))?;
-            for element in found.elements() {
-                let Offset::Offset(offset) = element.offset() else { continue };
+        for group in self.groups()? {
+            for (at, offset) in self.committed(&group.name)? {
                 let partition = topics
                     .iter_mut()
-                    .find(|topic| topic.name == element.topic())
-                    .and_then(|topic| topic.partitions.iter_mut().find(|known| known.partition == element.partition()));
+                    .find(|topic| *topic.name == *at.topic)
+                    .and_then(|topic| topic.partitions.iter_mut().find(|known| known.partition == at.partition));
                 if let Some(partition) = partition {
-                    partition.committed.insert(group.name().to_owned(), offset);
+                    partition.committed.insert(group.name.clone(), offset);
                 }
             }
         }

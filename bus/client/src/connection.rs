@@ -36,19 +36,19 @@ pub enum ClientError {
         reason: String,
     },
     /// The library or the cluster said no.
-    #[error("{action}: {source}")]
+    #[error("{action}: {cause}")]
     Kafka {
         /// What was tried.
         action: String,
         /// What the library said.
-        source: rdkafka::error::KafkaError,
+        cause: rdkafka::error::KafkaError,
     },
 }
 
 impl ClientError {
     pub(crate) fn during(action: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
         let action = action.into();
-        move |source| Self::Kafka { action, source }
+        move |cause| Self::Kafka { action, cause }
     }
 
     pub(crate) fn refused(action: impl Into<String>) -> impl FnOnce(String) -> Self {

@@ -259,7 +259,9 @@ impl Consumer {
                     tracing::debug!(%error, "reading the bus");
                     None
                 }
-                Ok(Err(source)) => return Err(ClientError::Kafka { action: "can't read the bus".into(), source }),
+                Ok(Err(source)) => {
+                    return Err(ClientError::Kafka { action: "can't read the bus".into(), cause: source });
+                }
                 Err(_) if records.is_empty() && Instant::now() < deadline => None,
                 Err(_) => break,
             };

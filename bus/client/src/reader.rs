@@ -106,11 +106,14 @@ impl Reader {
                     let reason = heard.unwrap_or_else(|| "all brokers went away".to_owned());
                     Ok(Read::Away(reason))
                 }
-                // One connection of several, or one that the library makes anew by itself.
-                Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut) => {
-                    Ok(Read::Nothing)
-                }
-                _ => Err(ClientError::Kafka { action: "can't read".into(), source }),
+                // One connection of several, or one that the library makes anew by itself; and the name that it
+                // insists on (see `new`) may be no group that this user could join.
+                Some(
+                    RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::GroupAuthorizationFailed,
+                ) => Ok(Read::Nothing),
+                _ => Err(ClientError::Kafka { action: "can't read".into(), cause: source }),
             },
         }
     }

@@ -229,6 +229,28 @@ def test_a_live_group_shows_its_members_and_stays_where_it_is(terminal, ask, boo
         reading.wait(20)
 
 
+def test_a_group_of_the_newer_protocol_is_shown_too(terminal, ask, bootstrap, name):
+    confluent = pytest.importorskip("confluent_kafka")
+    terminal("topics", "create", name, "--partitions", "2")
+    kcat(bootstrap, "-P", "-t", name, "-p", "0", stdin="a\nb\n")
+    told = []
+    reader = confluent.Consumer({
+        "bootstrap.servers": bootstrap, "group.id": name, "group.protocol": "consumer", "client.id": "newer",
+        "auto.offset.reset": "earliest", "enable.auto.commit": False, "error_cb": lambda error: told.append(str(error)),
+    })
+    try:
+        reader.subscribe([name])
+        if wait_for("a record, or a refusal", lambda: reader.poll(0.5) or told, timeout=40) is told:
+            pytest.skip(f"no groups of the newer protocol here: {told[0]}")
+        reader.commit(offsets=[confluent.TopicPartition(name, 0, 1)], asynchronous=False)
+        shown = ask("groups", "describe", name)
+        assert shown["protocol"] == "Consumer" and [member["client"] for member in shown["members"]] == ["newer"]
+        assert [(each["partition"], each["committed"], each["lag"]) for each in shown["partitions"]] == [(0, 1, 1), (1, None, None)]
+        assert "is live" in terminal("groups", "reset", name, "--topic", name, "--to", "end", code=1).stderr
+    finally:
+        reader.close()
+
+
 def test_a_group_is_moved_only_when_told_to(terminal, ask, bootstrap, name):
     terminal("topics", "create", name, "--partitions", "1")
     group = in_a_group(bootstrap, name, 10)
