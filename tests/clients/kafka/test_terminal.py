@@ -323,6 +323,37 @@ def test_rules_are_added_listed_and_removed(logmill):
     assert sorted(acls("remove", "--all")) == sorted([deny, alter]) and acls("list") == []
 
 
+def test_who_may_read_a_topic_reads_it_without_any_group(logmill):
+    (port,) = free_ports(1)
+    login = {"name": "login", "listen": f"127.0.0.1:{port}", "sasl": ["PLAIN"]}
+    logmill.settings.update({
+        "bus.acls": {"enabled": True, "super_users": ["User:ANONYMOUS"]},
+        "bus.users": [{"name": "reader", "password": "secret"}],
+        "bus.listeners": [{"name": "open", "listen": logmill.bootstrap}, login],
+    })
+    logmill.start("bus")
+    own = ["--brokers", logmill.bootstrap]
+    wait_for("the bus", lambda: logmill.run("topics", "list", *own).returncode == 0)
+    for words, stdin in [(["create", "open-to-see"], ""), (["write", "open-to-see"], "one\n"), (["create", "closed"], "")]:
+        done = logmill.run("topics", *words, *own, input=stdin)
+        assert done.returncode == 0, done.stderr
+    rule = ["--principal", "reader", "--operation", "read", "--resource", "topic:open-to-see"]
+    assert logmill.run("acls", "add", *rule, *own).returncode == 0
+
+    def as_reader(*words, password="secret"):
+        settings = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "reader", "sasl.password": password}
+        return logmill.run(*words, "--brokers", f"127.0.0.1:{port}", *[word for each in settings.items() for word in ("-X", "=".join(each))])
+
+    assert as_reader("topics", "list").stdout.split() == ["TOPIC", "PARTITIONS", "open-to-see", "4"]
+    read = as_reader("topics", "read", "open-to-see")
+    assert (read.returncode, read.stdout) == (0, "one\n"), read.stderr
+    assert "there is no topic `closed`" in as_reader("topics", "read", "closed").stderr
+    assert "may not" in as_reader("topics", "create", "mine").stderr
+    assert as_reader("topics", "delete", "open-to-see").returncode == 1
+    wrong = as_reader("topics", "list", password="wrong")
+    assert wrong.returncode == 1 and "authentication" in wrong.stderr and "wrong" not in wrong.stderr
+
+
 def test_rules_of_a_broker_that_has_none_are_refused(logmill):
     logmill.start("bus")
     wait_for("the bus", lambda: logmill.run("topics", "list").returncode == 0)
