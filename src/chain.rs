@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use logmill_bus::OwnAccess;
 use logmill_bus_client::{Connection, publish_status};
 use logmill_core::telemetry::{Metrics, serve_admin};
 use logmill_core::{Shutdown, Stage, StatusBoard, listen};
@@ -14,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 
-pub(crate) use places::{brokers, indexer_url, read_places};
+pub(crate) use places::{brokers, connection, indexer_url, read_places};
 
 /// A stage. The order is the data path's, behind what all of it needs: the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ struct Running {
 impl Chain {
     /// Builds and starts `parts`. Nothing is left running when it fails.
     pub(crate) async fn start(config: &Config, parts: &[Part]) -> Result<Self> {
-        let mut starting = Starting { config, metrics: Metrics::install(), chain: Self::empty(config) };
+        let mut starting = Starting { config, metrics: Metrics::install(), chain: Self::empty(config), own: None };
         let started = async {
             for part in parts {
                 starting.start(*part).await.with_context(|| format!("the {} can't start", part.name()))?;
@@ -150,6 +151,8 @@ struct Starting<'c> {
     config: &'c Config,
     metrics: Metrics,
     chain: Chain,
+    /// How the stages of this process reach the embedded bus, where others must log in.
+    own: Option<OwnAccess>,
 }
 
 impl Starting<'_> {
@@ -164,6 +167,7 @@ impl Starting<'_> {
             Part::Bus => {
                 let service = logmill_bus::Service::build(config.bus.clone(), stage).await?;
                 board.set_address("kafka", service.local_addr());
+                self.own = service.own_access();
                 spawn(async move { service.run(stop).await.map_err(Into::into) })
             }
             Part::Shipper => {
@@ -200,7 +204,11 @@ impl Starting<'_> {
     }
 
     fn bus(&self, client: &str) -> Result<Connection> {
-        Ok(Connection::new(brokers(self.config)?, &format!("logmill-{client}")))
+        let name = format!("logmill-{client}");
+        match &self.own {
+            Some(own) => Ok(Connection::new(vec![own.address.to_string()], &name).with_access(own.access.clone())),
+            None => connection(self.config, &name),
+        }
     }
 
     async fn start_aside(&self, parts: &[Part]) -> Result<()> {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use logmill_bus_client::{Connection, publish_status};
+use logmill_core::bus_access::BusAccess;
 use logmill_core::config::{Checked, Override, load};
 use logmill_core::telemetry::{LogConfig, Metrics, admin_routes, init_log};
 use logmill_core::{Shutdown, Stage, listen};
@@ -63,6 +64,8 @@ struct Root {
 struct Bus {
     /// The brokers, each as host:port.
     brokers: Vec<String>,
+    /// TLS and the login.
+    client: BusAccess,
 }
 
 /// What others may ask this program.
@@ -89,7 +92,7 @@ impl Default for Root {
 
 impl Default for Bus {
     fn default() -> Self {
-        Self { brokers: vec!["127.0.0.1:9092".to_owned()] }
+        Self { brokers: vec!["127.0.0.1:9092".to_owned()], client: BusAccess::default() }
     }
 }
 
@@ -100,6 +103,7 @@ impl Checked for Root {
         if self.bus.brokers.is_empty() {
             problems.push(("bus.brokers".into(), "name at least one Kafka broker as host:port".into()));
         }
+        problems.extend(self.bus.client.problems().into_iter().map(|(key, text)| (format!("bus.client.{key}"), text)));
         if self.shipper.inputs.is_empty() {
             problems.push(("shipper.inputs".into(), "nothing to read: add an input of type filestream".into()));
         }
@@ -161,7 +165,7 @@ async fn run(root: Root) -> Result<(), (u8, anyhow::Error)> {
         let routes = admin_routes(vec![board.clone()], Metrics::install());
         tokio::spawn(async move { axum::serve(listener, routes).await });
     }
-    let bus = Connection::new(root.bus.brokers, "logmill-shipper");
+    let bus = Connection::new(root.bus.brokers, "logmill-shipper").with_access(root.bus.client);
     let service = Service::build(root.shipper, bus.clone(), stage).await.map_err(|error| start(error.into()))?;
     tokio::spawn(publish_status(bus, vec![board], shutdown.clone()));
     let asked = shutdown.clone();

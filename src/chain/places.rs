@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use logmill_bus_client::Connection;
 use logmill_core::StatusBoard;
 use serde::{Deserialize, Serialize};
 
@@ -65,10 +66,21 @@ fn address_of(config: &Config, stage: &str, name: &str, listen: &str) -> Result<
 /// The brokers that clients of the bus talk to: those configured, or the embedded one.
 pub(crate) fn brokers(config: &Config) -> Result<Vec<String>> {
     if config.bus.brokers.is_empty() {
-        address_of(config, "bus", "kafka", &config.bus.listen).map(|address| vec![address]).context("where is the bus?")
+        let first = config.bus.listeners.first();
+        // A certificate is for the name that others are told, not for the address that is listened on.
+        if let Some(advertised) = first.and_then(|first| first.advertised.clone()) {
+            return Ok(vec![advertised]);
+        }
+        let listen = first.map_or(&config.bus.listen, |first| &first.listen);
+        address_of(config, "bus", "kafka", listen).map(|address| vec![address]).context("where is the bus?")
     } else {
         Ok(config.bus.brokers.clone())
     }
+}
+
+/// A connection to those brokers, as `bus.client` says.
+pub(crate) fn connection(config: &Config, client: &str) -> Result<Connection> {
+    Ok(Connection::new(brokers(config)?, client).with_access(config.bus.client.clone()))
 }
 
 /// The Elasticsearch API that is searched: the one configured, or our own.

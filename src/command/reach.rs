@@ -32,7 +32,9 @@ impl Cluster {
     /// Asks the brokers that were named, or those of the configuration.
     pub(super) fn reach(config: &Config, reach: &Reach) -> Result<Self> {
         let brokers = if reach.brokers.is_empty() { chain::brokers(config)? } else { reach.brokers.clone() };
-        let connection = Connection::new(brokers, "logmill-terminal").with_properties(reach.client_config.clone());
+        let connection = Connection::new(brokers, "logmill-terminal")
+            .with_access(config.bus.client.clone())
+            .with_properties(reach.client_config.clone());
         let admin = Admin::reach(&connection, PATIENCE)?;
         let mut topics: Vec<_> = admin.topics(None)?.into_iter().map(|info| (info.name, info.partitions)).collect();
         topics.sort();

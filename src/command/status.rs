@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use logmill_bus_client::{Connection, Consumer, ConsumerOptions, Next, Start, TopicPartition};
+use logmill_bus_client::{Consumer, ConsumerOptions, Next, Start, TopicPartition};
 use logmill_core::stage::StageStatus;
 use logmill_core::topics;
 use serde_json::json;
 
-use crate::chain::{brokers, read_places};
+use crate::chain::{connection, read_places};
 use crate::cli::Status;
 use crate::config::Config;
 
@@ -64,7 +64,7 @@ fn print_stage(stage: &StageStatus) {
 
 /// The newest word of every stage on the status topic.
 async fn heard(config: &Config, expected: usize) -> anyhow::Result<Vec<StageStatus>> {
-    let connection = Connection::new(brokers(config)?, "logmill-status");
+    let connection = connection(config, "logmill-status")?;
     let since = jiff::Timestamp::now().as_millisecond() - i64::try_from(HEARD_WITHIN.as_millis())?;
     let partition = TopicPartition { topic: topics::STATUS.into(), partition: 0 };
     let make = move || {

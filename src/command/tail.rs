@@ -4,12 +4,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use logmill_bus_client::{Admin, Connection, Consumer, ConsumerOptions, Next, Start, TopicPartition};
+use logmill_bus_client::{Admin, Consumer, ConsumerOptions, Next, Start, TopicPartition};
 use logmill_core::topics;
 use logmill_indexer_api::kql;
 use serde_json::Value;
 
-use crate::chain::{brokers, stop_on_signals};
+use crate::chain::{connection, stop_on_signals};
 use crate::cli::Tail;
 use crate::config::Config;
 use crate::terminal::{print_event, query_error};
@@ -18,7 +18,7 @@ use crate::terminal::{print_event, query_error};
 pub(crate) async fn run(config: &Config, tail: &Tail) -> anyhow::Result<ExitCode> {
     let ast = kql::parse(&tail.query).map_err(|error| query_error(&tail.query, &error))?;
     let stop = stop_on_signals()?;
-    let connection = Connection::new(brokers(config)?, "logmill-tail");
+    let connection = connection(config, "logmill-tail")?;
     let asking = connection.clone();
     let topic =
         tokio::task::spawn_blocking(move || Admin::new(&asking, Duration::from_secs(5))?.topics(Some(topics::PARSED)))
