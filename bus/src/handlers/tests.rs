@@ -13,6 +13,7 @@ use super::*;
 use crate::{Config, Service};
 
 mod settings;
+mod transactions;
 
 /// A broker on a free port, in a folder that may outlive it.
 pub(super) struct Running {
