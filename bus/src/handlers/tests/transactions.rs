@@ -18,7 +18,8 @@ fn id() -> m::TransactionalId {
 }
 
 fn in_transaction(producer: (i64, i16), sequence: i32) -> m::ProduceRequest {
-    let mut bytes = batch(b"x", 1000).to_vec();
+    // Of now, or retention would take it at the next start.
+    let mut bytes = batch(b"x", i64::try_from(crate::groups::now_ms()).unwrap()).to_vec();
     bytes[ATTRIBUTES_AT + 1] |= TRANSACTIONAL;
     bytes[PRODUCER_AT..PRODUCER_AT + 8].copy_from_slice(&producer.0.to_be_bytes());
     bytes[PRODUCER_AT + 8..PRODUCER_AT + 10].copy_from_slice(&producer.1.to_be_bytes());
@@ -156,9 +157,8 @@ async fn records_and_offsets_count_together_once_it_is_committed() {
     assert_eq!((client.committed().await.2, client.offset().await), (1, (7, 0)));
     assert_eq!(client.join(me, 0).await, ResponseError::ProducerFenced.code());
     assert_eq!(client.write(&in_transaction(me, 3)).await, ResponseError::InvalidProducerEpoch.code());
-    let listed =
-        client.ask(1, &m::ListTransactionsRequest::default().with_state_filters(vec!["Empty".into(), "?".into()]));
-    let listed = listed.await;
+    let asked = m::ListTransactionsRequest::default().with_state_filters(vec!["Empty".into(), "?".into()]);
+    let listed = client.ask(1, &asked).await;
     assert_eq!((listed.transaction_states.len(), listed.unknown_state_filters.len()), (1, 1));
     broker.stop().await;
 }
