@@ -114,6 +114,13 @@ pub(crate) struct GroupInfo {
     pub(crate) members: Vec<MemberInfo>,
 }
 
+/// What is told of groups in the metrics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum GroupLine<'g> {
+    Group { name: &'g str, state: &'static str, members: usize },
+    Offset { name: &'g str, topic: &'g str, partition: i32, offset: i64 },
+}
+
 /// What the members of a group read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reads {
@@ -286,6 +293,19 @@ impl Groups {
         let mut list: Vec<_> = groups.iter().map(|(name, entry)| info(name, entry)).collect();
         list.sort_by(|one, other| one.name.cmp(&other.name));
         list
+    }
+
+    /// Looks at each group and each of its commits, for the metrics.
+    pub(crate) fn each_line(&self, look: &mut dyn FnMut(GroupLine<'_>)) {
+        for (name, entry) in &*self.groups.lock() {
+            let consumer = entry.consumer.as_ref();
+            let members = consumer.map_or(0, |group| group.members().count()) + entry.group.members().count();
+            let state = consumer.map_or_else(|| entry.group.phase().name(), consumer::Group::state);
+            look(GroupLine::Group { name, state, members });
+            for ((topic, partition), committed) in &entry.offsets {
+                look(GroupLine::Offset { name, topic, partition: *partition, offset: committed.offset });
+            }
+        }
     }
 
     /// One group of the classic protocol as administrators see it.

@@ -47,6 +47,7 @@ mod txn_offset_commit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use logmill_bus_protocol::messages as m;
@@ -138,18 +139,32 @@ macro_rules! serve {
     (@call $module:ident ($broker:ident, $call:ident, $body:ident)) => {{
         let request = decode($call.version(), $body)?;
         let response = Box::pin($module::handle($broker, $call, request)).await;
-        respond($call, &response)
+        respond($broker, $call, &response)
     }};
 }
 
 /// Which request a response belongs to, for the encoder.
 trait ResponseTo {
     type Request: Versioned<Response = Self>;
+
+    /// Whether all of it is refused, for those that can say so.
+    fn is_refusal(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! responses {
     ($($request:ident $response:ident),* $(,)?) => {
         $(impl ResponseTo for m::$response { type Request = m::$request; })*
+    };
+    (coded: $($request:ident $response:ident),* $(,)?) => {
+        $(impl ResponseTo for m::$response {
+            type Request = m::$request;
+
+            fn is_refusal(&self) -> bool {
+                self.error_code != 0
+            }
+        })*
     };
 }
 responses!(
@@ -159,7 +174,6 @@ responses!(
     AlterUserScramCredentialsRequest AlterUserScramCredentialsResponse,
     CreateAclsRequest CreateAclsResponse,
     ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse,
-    ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse,
     CreatePartitionsRequest CreatePartitionsResponse,
     CreateTopicsRequest CreateTopicsResponse,
     DeleteAclsRequest DeleteAclsResponse,
@@ -174,28 +188,38 @@ responses!(
     DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse,
     DescribeProducersRequest DescribeProducersResponse,
     DescribeTransactionsRequest DescribeTransactionsResponse,
-    EndTxnRequest EndTxnResponse,
-    FindCoordinatorRequest FindCoordinatorResponse,
-    HeartbeatRequest HeartbeatResponse,
     IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse,
-    InitProducerIdRequest InitProducerIdResponse,
-    JoinGroupRequest JoinGroupResponse,
-    LeaveGroupRequest LeaveGroupResponse,
     ListGroupsRequest ListGroupsResponse,
     ListOffsetsRequest ListOffsetsResponse,
     ListTransactionsRequest ListTransactionsResponse,
     MetadataRequest MetadataResponse,
     OffsetCommitRequest OffsetCommitResponse,
-    OffsetDeleteRequest OffsetDeleteResponse,
     OffsetFetchRequest OffsetFetchResponse,
     OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse,
     SaslAuthenticateRequest SaslAuthenticateResponse,
     SaslHandshakeRequest SaslHandshakeResponse,
-    SyncGroupRequest SyncGroupResponse,
     TxnOffsetCommitRequest TxnOffsetCommitResponse,
 );
 
-fn respond<T: ResponseTo>(call: &Call, response: &T) -> Result<Answer, Refused> {
+// Those that have a code for the whole answer.
+responses!(coded:
+    HeartbeatRequest HeartbeatResponse,
+    JoinGroupRequest JoinGroupResponse,
+    SyncGroupRequest SyncGroupResponse,
+    LeaveGroupRequest LeaveGroupResponse,
+    ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse,
+    InitProducerIdRequest InitProducerIdResponse,
+    FindCoordinatorRequest FindCoordinatorResponse,
+    OffsetDeleteRequest OffsetDeleteResponse,
+    EndTxnRequest EndTxnResponse,
+);
+
+fn respond<T: ResponseTo>(broker: &Broker, call: &Call, response: &T) -> Result<Answer, Refused> {
+    if response.is_refusal()
+        && let Some(meter) = broker.meters.api(call.header.api_key)
+    {
+        meter.failed();
+    }
     Ok(Answer::Now(vec![call.answer::<T::Request>(response)?]))
 }
 
@@ -260,7 +284,28 @@ pub(crate) async fn dispatch(broker: &Arc<Broker>, call: Call, body: Bytes) -> R
         }
         return Err(Refused::UnknownVersion { api, version, min, max });
     }
-    handle(broker, api, &call, body).await
+    let Some(meter) = broker.meters.api(key) else { return handle(broker, api, &call, body).await };
+    let began = Instant::now();
+    let outcome = handle(broker, api, &call, body).await;
+    match outcome {
+        // Answered when the disk is done.
+        Ok(Answer::Later(later)) => {
+            let meter = Arc::clone(meter);
+            Ok(Answer::Later(Box::pin(async move {
+                let outcome = later.await;
+                meter.answered(began.elapsed());
+                outcome
+            })))
+        }
+        Ok(answer) => {
+            meter.answered(began.elapsed());
+            Ok(answer)
+        }
+        Err(refused) => {
+            meter.failed();
+            Err(refused)
+        }
+    }
 }
 
 /// The leader epoch that a client believes in against the one in force; -1 is a client that does not say.

@@ -1,9 +1,20 @@
 //! What the broker counts.
 
+mod api;
+pub(crate) mod collector;
+mod traffic;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use logmill_core::StatusBoard;
+use logmill_core::scrape::Series;
 use logmill_core::stage::Counter;
+
+use crate::handlers::SERVED;
+
+pub(crate) use api::ApiMeter;
+pub(crate) use traffic::Traffic;
 
 /// Running totals, on the board.
 #[derive(Debug)]
@@ -24,6 +35,8 @@ pub(crate) struct Meters {
     pub(crate) failed_logins: Counter,
     /// Records removed that a pinned group had not read.
     pub(crate) pinned_dropped: Counter,
+    /// One for each API that is served, by its key.
+    apis: BTreeMap<i16, (String, Arc<ApiMeter>)>,
     /// Where gauges and problems go.
     pub(crate) board: Arc<StatusBoard>,
 }
@@ -39,7 +52,20 @@ impl Meters {
             denied: board.counter("denied"),
             failed_logins: board.counter("failed_logins"),
             pinned_dropped: board.counter("retention_pinned_dropped"),
+            apis: SERVED
+                .iter()
+                .map(|served| (served.api as i16, (format!("{:?}", served.api), Arc::default())))
+                .collect(),
             board,
         }
+    }
+
+    /// The meter of an API that is served.
+    pub(crate) fn api(&self, key: i16) -> Option<&Arc<ApiMeter>> {
+        self.apis.get(&key).map(|(_, meter)| meter)
+    }
+
+    fn collect_apis(&self, series: &mut Series) {
+        self.apis.values().for_each(|(name, meter)| meter.collect(name, series));
     }
 }

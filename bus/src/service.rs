@@ -8,6 +8,7 @@ use std::time::Duration;
 use logmill_bus_log::{LogError, LogOptions, LogStore, RecoveryReport};
 use logmill_core::bus_access::BusAccess;
 use logmill_core::listen::{self, ListenError};
+use logmill_core::scrape::{Collect, collect_on_scrape};
 use logmill_core::{Shutdown, Stage};
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -24,6 +25,7 @@ use crate::fetch_sessions::Sessions;
 use crate::groups::Groups;
 use crate::listener::{self, Listener, Planned};
 use crate::meters::Meters;
+use crate::meters::collector::Collector;
 use crate::producer_ids::ProducerIds;
 use crate::retention;
 use crate::security::acl::Binding;
@@ -172,6 +174,8 @@ impl Service {
             let broker = Arc::clone(&broker);
             async move { Transactions::run(&broker).await }
         });
+        let collector: Arc<dyn Collect> = Arc::new(Collector(Arc::downgrade(&broker)));
+        collect_on_scrape(&collector);
         broker.meters.board.set_ready(true);
         let mut accepting = JoinSet::new();
         for bound in self.bound {

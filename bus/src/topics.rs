@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::epochs::Epochs;
 use crate::groups::consumer::Catalogue;
+use crate::meters::Traffic;
 use crate::state_file::{Entries, NotWritten, StateFile};
 use crate::state_key::{Change, StateKey};
 
@@ -45,6 +46,8 @@ pub(crate) struct Topic {
     /// What the settings amount to.
     pub(crate) limits: Limits,
     pub(crate) partitions: Vec<PartitionSlot>,
+    /// What went in and out since the start.
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 impl Topic {
@@ -187,6 +190,7 @@ impl Topics {
                 id,
                 limits: defaults.limits(&entry.settings),
                 settings: entry.settings,
+                traffic: Arc::default(),
                 partitions: (0..).zip(entry.epochs.clone()).map(slot).collect(),
             };
             if topic.partitions.iter().zip(&entry.epochs).any(|(slot, before)| *slot.epochs != *before) {
@@ -257,6 +261,7 @@ impl Topics {
             limits: self.defaults.limits(&settings),
             settings,
             partitions: Vec::new(),
+            traffic: Arc::default(),
         };
         self.grow(&mut topic, count).await?;
         tracing::info!(topic = name, partitions = count, "made a topic");

@@ -8,6 +8,7 @@ pub mod lifecycle;
 pub mod listen;
 pub mod origin;
 pub mod retry;
+pub mod scrape;
 pub mod stage;
 pub mod telemetry;
 pub mod topics;

@@ -88,7 +88,9 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         self.0.run_upkeep();
-        self.0.render()
+        let mut text = self.0.render();
+        crate::scrape::render(&mut text);
+        text
     }
 }
 

@@ -19,6 +19,7 @@ use super::{Answer, Call, Refused, check_epoch};
 use crate::broker::Broker;
 use crate::budget::Held;
 use crate::fetch_sessions::{Asked, Context, IDS_SINCE};
+use crate::meters::Traffic;
 use crate::security::{Operation, Resource};
 use crate::topics::Topic;
 
@@ -50,6 +51,7 @@ impl Part {
 
 struct Log {
     log: Arc<Partition>,
+    traffic: Arc<Traffic>,
     /// Of the end that counts.
     changes: watch::Receiver<i64>,
     /// Only what belongs to no open transaction is given out, and who aborted is told with it.
@@ -101,6 +103,9 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
         }
     }
     broker.meters.bytes_out.add(total as u64);
+    if let Some(meter) = broker.meters.api(call.header.api_key) {
+        parts.iter().filter(|part| part.answer.error_code != 0).for_each(|_| meter.failed());
+    }
     broker.fetch_sessions.answered(&context, parts.iter().map(|part| (&part.asked, &part.answer)));
     let pieces = answer(&context, parts).encode(call.header.correlation_id, version)?;
     Ok(match held {
@@ -173,7 +178,7 @@ fn log_of(topic: &Topic, asked: &Asked, committed: bool) -> Result<Log, i16> {
     check_epoch(asked.leader_epoch, slot.epochs.current())?;
     let log = slot.log.clone().ok_or(ResponseError::KafkaStorageError.code())?;
     let changes = if committed { log.stable_changes() } else { log.durable_changes() };
-    Ok(Log { log, changes, committed })
+    Ok(Log { log, traffic: Arc::clone(&topic.traffic), changes, committed })
 }
 
 /// Reads what is there, into partitions that have nothing yet. True when the answer must not wait: something is wrong
@@ -203,6 +208,7 @@ fn read(parts: &mut [Part], limit: usize, total: &mut usize) -> bool {
                 *total += slice.bytes.len();
                 if !slice.bytes.is_empty() {
                     answer.aborted = aborted;
+                    read.traffic.goes_out(&slice.bytes);
                     answer.records.push(slice.bytes);
                 }
             }

@@ -68,6 +68,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRe
                     answer
                 }
                 Err(Refusal { code, message }) => {
+                    broker.meters.api(call.header.api_key).into_iter().for_each(|meter| meter.failed());
                     answer.with_base_offset(-1).with_error_code(code).with_error_message(message.map(text))
                 }
             });
@@ -220,6 +221,7 @@ fn append(
     if !appended.duplicate {
         broker.meters.records.add(u64::try_from(appended.end_offset - appended.base_offset).unwrap_or(0));
         broker.meters.bytes_in.add(bytes);
+        topic.traffic.came_in(bytes, u64::try_from(appended.end_offset - appended.base_offset).unwrap_or(0));
     }
     let answer = PartitionProduceResponse::default()
         .with_index(data.index)

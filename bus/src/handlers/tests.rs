@@ -552,3 +552,50 @@ async fn a_fetch_session_outlives_its_connection_and_tells_what_is_new() {
     assert_eq!((stale.error_code, stale.session_id), (ResponseError::InvalidFetchSessionEpoch.code(), 0));
     broker.stop().await;
 }
+
+#[tokio::test]
+async fn the_metrics_say_what_topics_and_groups_are_doing_and_forget_what_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(folder.path(), Config::default()).await;
+    let mut client = Client::connect(&broker).await;
+    // Other brokers of this process tell their series too: these names are this test's own.
+    let name = || m::TopicName("metered".into());
+    let asked = m::metadata_request::MetadataRequestTopic::default().with_name(Some(name()));
+    client.ask(9, &m::MetadataRequest::default().with_topics(Some(vec![asked]))).await;
+    let mut write = produce(batch(b"x", 1000));
+    write.topic_data[0].name = name();
+    client.ask(7, &write).await;
+    let mut read = fetch(0, 10);
+    read.topics[0].topic = name();
+    client.ask(11, &read).await;
+    let place = m::offset_commit_request::OffsetCommitRequestPartition::default().with_committed_offset(0);
+    let commit = m::OffsetCommitRequest::default()
+        .with_group_id(m::GroupId("metered.group".into()))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![
+            m::offset_commit_request::OffsetCommitRequestTopic::default()
+                .with_name(name())
+                .with_partitions(vec![place]),
+        ]);
+    client.ask(8, &commit).await;
+    let metrics = logmill_core::telemetry::Metrics::install();
+    let text = metrics.render();
+    let size = batch(b"x", 1000).len();
+    for line in [
+        "logmill_bus_topic_records_in_total{topic=\"metered\"} 1\n".to_owned(),
+        format!("logmill_bus_topic_bytes_out_total{{topic=\"metered\"}} {size}\n"),
+        "logmill_bus_topic_records_out_total{topic=\"metered\"} 1\n".to_owned(),
+        "logmill_bus_partition_log_end{topic=\"metered\",partition=\"0\"} 1\n".to_owned(),
+        "logmill_bus_group_members{group=\"metered.group\"} 0\n".to_owned(),
+        "logmill_bus_group_state{group=\"metered.group\",state=\"Empty\"} 1\n".to_owned(),
+        "logmill_bus_group_lag{group=\"metered.group\",topic=\"metered\",partition=\"0\"} 1\n".to_owned(),
+        "# TYPE logmill_bus_api_seconds histogram\n".to_owned(),
+        "logmill_bus_api_seconds_count{api=\"Produce\"} ".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line} is not in {text}");
+    }
+    let gone = m::DeleteTopicsRequest::default().with_topic_names(vec![name()]);
+    client.ask(5, &gone).await;
+    assert!(!metrics.render().contains("metered"), "neither the topic nor the group that committed only there");
+    broker.stop().await;
+}
