@@ -4,6 +4,7 @@
 mod admission;
 mod broker;
 mod budget;
+mod compaction;
 mod config;
 mod connection;
 mod disk;

@@ -33,6 +33,8 @@ pub(crate) struct Meters {
     pub(crate) denied: Counter,
     /// Logins that failed.
     pub(crate) failed_logins: Counter,
+    /// Bytes that compaction has won.
+    pub(crate) compacted_bytes: Counter,
     /// Records removed that a pinned group had not read.
     pub(crate) pinned_dropped: Counter,
     /// One for each API that is served, by its key.
@@ -51,6 +53,7 @@ impl Meters {
             refused: board.counter("connections_refused"),
             denied: board.counter("denied"),
             failed_logins: board.counter("failed_logins"),
+            compacted_bytes: board.counter("compacted_bytes"),
             pinned_dropped: board.counter("retention_pinned_dropped"),
             apis: SERVED
                 .iter()

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::admission::{Admission, Full};
 use crate::broker::Broker;
 use crate::budget::Budget;
+use crate::compaction;
 use crate::config::Config;
 use crate::connection::{self, Limits};
 use crate::disk::Disk;
@@ -166,6 +167,7 @@ impl Service {
         let broker = self.broker;
         let tasks = TaskTracker::new();
         tasks.spawn(retention::run(Arc::clone(&broker), self.retention));
+        tasks.spawn(compaction::run(Arc::clone(&broker)));
         tasks.spawn({
             let broker = Arc::clone(&broker);
             async move { broker.groups.run(&broker.shutdown).await }

@@ -21,7 +21,7 @@ const COMPRESSION_MASK: i16 = 0b111;
 /// 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
 const COMPRESSION_LAST: i16 = 4;
 const LOG_APPEND_TIME: i16 = 1 << 3;
-const TRANSACTIONAL: i16 = 1 << 4;
+pub(crate) const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
 
 /// The fields of a batch header.

@@ -1,6 +1,6 @@
 //! One partition: its state and its durability. The verbs live beside it: append, read, lookup by time,
 //! trim, settle. Locks are taken in the order checkpoint, writer, shared; no disk is touched
-//! under `shared`, so readers never wait for a write.
+//! under `shared` (but for the renaming of a compacted segment), so readers never wait for a write.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -40,6 +40,7 @@ pub struct Partition {
     pub(crate) place: Place,
     me: Weak<Self>,
     pub(crate) checkpointing: Mutex<()>,
+    pub(crate) compacting: Mutex<()>,
     /// One sync at a time: of two, the second could be told success after the first was told the error.
     syncing: Mutex<()>,
     /// Keeps a checkpoint from putting an older index in place of a closed segment's.
@@ -130,6 +131,7 @@ impl Partition {
             place: Place::default(),
             me: me.clone(),
             checkpointing: Mutex::new(()),
+            compacting: Mutex::new(()),
             syncing: Mutex::new(()),
             index_file: Mutex::new(()),
             writer: Mutex::new(writer),

@@ -37,15 +37,18 @@ pub(crate) struct Source {
     path: PathBuf,
     /// The active segment's file; a closed one is opened when it is needed.
     file: Option<Arc<File>>,
+    /// The closed segment.
+    segment: Option<Arc<Sealed>>,
     /// How far it may be read.
     pub(crate) end: u64,
     hint: Option<Hint>,
 }
 
 impl Source {
-    fn closed(segment: &Sealed) -> Self {
+    fn closed(segment: &Arc<Sealed>) -> Self {
         let path = segment.path.clone();
-        Self { base: segment.base_offset, path, file: None, end: segment.summary.bytes, hint: None }
+        let whole = Some(Arc::clone(segment));
+        Self { base: segment.base_offset, path, file: None, segment: whole, end: segment.summary.bytes, hint: None }
     }
 
     fn active(shared: &Shared, wanted: Wanted) -> Self {
@@ -58,6 +61,7 @@ impl Source {
             base: active.index.base_offset(),
             path: active.path.clone(),
             file: Some(Arc::clone(&active.file)),
+            segment: None,
             end: active.durable_bytes,
             hint: Some(hint),
         }
@@ -74,6 +78,10 @@ impl Source {
             // A lost index only costs time: the segment is then searched from its start.
             index::search_file(&segment::index_path(&partition.dir, self.base), self.base, wanted).unwrap_or(start)
         });
+        // Compaction may have put another file in its place meanwhile, with another length and index.
+        if self.segment.as_ref().is_some_and(|segment| !partition.has(segment)) {
+            return Err(Miss::Gone);
+        }
         Ok((file, if hint.offset.is_some() { hint } else { start }))
     }
 
@@ -91,7 +99,7 @@ impl Source {
 
 /// Why a try to read gave nothing.
 pub(crate) enum Miss {
-    /// Retention removed the segment meanwhile.
+    /// Retention removed the segment meanwhile, or compaction replaced it.
     Gone,
     /// The segment with that base is damaged.
     Corrupt {

@@ -1,8 +1,6 @@
 //! The records inside a batch: taken out of their compression with a bound, looked at one by one, put together
 //! again. Most of the log never does this; compaction, lookup by time and topics with rules of their own do.
 
-#![allow(dead_code, unused_imports)] // compaction, which follows, uses the rest
-
 mod codec;
 mod rebuild;
 
@@ -12,7 +10,7 @@ use crate::batch::{BatchHeader, HEADER_BYTES};
 
 pub use codec::Codec;
 pub(crate) use codec::Undecodable;
-pub(crate) use rebuild::{Parts, cover_up_to};
+pub(crate) use rebuild::{HAS_DELETE_HORIZON, Parts, cover_up_to};
 
 /// Records of one batch after decompression. More than a producer could send uncompressed in one request is
 /// taken for an attack: a few kilobytes can stand for gigabytes.

@@ -145,6 +145,11 @@ impl Recovery<'_> {
         let mut sealed = VecDeque::with_capacity(bases.len());
         let last = bases.pop();
         for (at, base) in bases.iter().enumerate() {
+            if sealed.back().is_some_and(|before: &Arc<Sealed>| *base < before.summary.next_offset) {
+                // Its records are in the one before: compaction was about to remove it.
+                segment::remove(self.dir, *base)?;
+                continue;
+            }
             let limit = bases.get(at + 1).copied().or(last).unwrap_or(i64::MAX);
             match self.closed_segment(*base, limit, &mut replay)? {
                 Some(segment) => sealed.push_back(Arc::new(segment)),

@@ -161,7 +161,7 @@ fn millis(duration: Duration) -> i64 {
 }
 
 /// The time of a segment's newest record; of the file, where records carry none.
-fn newest_ms(path: &Path, summary: &Summary, now_ms: i64) -> i64 {
+pub(crate) fn newest_ms(path: &Path, summary: &Summary, now_ms: i64) -> i64 {
     if summary.max_time != NO_TIME && summary.max_time >= 0 {
         return summary.max_time;
     }

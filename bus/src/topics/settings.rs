@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use logmill_bus_log::{Codec, Retention, Rules, Stamp, Tuning};
+use logmill_bus_log::{Codec, Compaction, Retention, Rules, Stamp, Tuning};
 
 use crate::config::Config;
 
@@ -60,6 +60,8 @@ const fn one_of(
 
 /// Default of `segment.ms`, a week, as Kafka's.
 const SEGMENT_MS: i64 = 604_800_000;
+/// One partition is compacted at a time: about 800,000 keys a round.
+const COMPACTION_MEMORY_BYTES: usize = 64 << 20;
 /// Kept for tools that always send it.
 const NO_EFFECT: &str = "taken for the sake of tools that set it; without effect on a broker that stands alone";
 
@@ -193,6 +195,8 @@ pub(crate) struct Limits {
     pub(crate) rules: Rules,
     /// How the logs' files are cut.
     pub(crate) tuning: Tuning,
+    /// How the topic is compacted, if it is.
+    pub(crate) compaction: Option<Compaction>,
     /// Acknowledge before the disk has it.
     pub(crate) write_caching: bool,
 }
@@ -258,8 +262,24 @@ impl Defaults {
                 segment_bytes: limit(number("segment.bytes", self.segment_bytes)).unwrap_or(u64::MAX),
                 segment_age: limit(segment_ms).map(Duration::from_millis),
             },
+            compaction: does("compact").then(|| compaction(settings)),
             write_caching: is("write.caching", "true"),
         }
+    }
+}
+
+fn compaction(settings: &BTreeMap<String, String>) -> Compaction {
+    let value = |name: &str| {
+        let own = settings.get(name).map(String::as_str);
+        own.or_else(|| SETTINGS.iter().find(|setting| setting.name == name).map(|setting| setting.default))
+    };
+    let millis = |name: &str| value(name).and_then(|value| value.parse::<u64>().ok());
+    Compaction {
+        dirty_ratio_min: value("min.cleanable.dirty.ratio").and_then(|value| value.parse().ok()).unwrap_or(0.5),
+        lag_min: Duration::from_millis(millis("min.compaction.lag.ms").unwrap_or(0)),
+        lag_max: millis("max.compaction.lag.ms").filter(|lag| *lag < i64::MAX as u64).map(Duration::from_millis),
+        tombstones_for: Duration::from_millis(millis("delete.retention.ms").unwrap_or(0)),
+        memory_bytes: COMPACTION_MEMORY_BYTES,
     }
 }
 
@@ -322,6 +342,10 @@ mod tests {
         assert_eq!(own.rules, rules);
         assert_eq!(own.tuning, Tuning { segment_bytes: 70_000, segment_age: Some(Duration::from_secs(5)) });
         assert!(own.retention.max_age.is_some());
+        let compaction = own.compaction.unwrap();
+        assert_eq!((compaction.dirty_ratio_min, compaction.lag_max), (0.1, Some(Duration::from_secs(5))));
+        assert_eq!((compaction.lag_min, compaction.tombstones_for), (Duration::ZERO, Duration::from_secs(86_400)));
+        assert_eq!(plain.compaction, None);
         let compacted = defaults.limits(&set(&[("cleanup.policy", "compact"), ("retention.ms", "1")]));
         assert_eq!(compacted.retention, Retention::default(), "time removes nothing that is only compacted");
         for wrong in [("cleanup.policy", ""), ("min.cleanable.dirty.ratio", "1.5"), ("compression.type", "gzip,lz4")] {

@@ -70,7 +70,7 @@ impl<'a> Parts<'a> {
 }
 
 /// Makes a batch end at `last_offset`: the offsets behind it, whose records are gone, count as its own, so that
-/// offsets stay contiguous. A plain batch's producer is taken off, since sequences are counted by the same number.
+/// offsets stay contiguous. Its producer is taken off, since sequences are counted by the same number.
 /// False when the gap is too wide for the format; nothing is changed then.
 pub(crate) fn cover_up_to(batch: &mut [u8], last_offset: i64) -> bool {
     let Some(header) = BatchHeader::parse_stored(batch) else { return false };
@@ -78,10 +78,7 @@ pub(crate) fn cover_up_to(batch: &mut [u8], last_offset: i64) -> bool {
     if let Some(place) = batch.get_mut(LAST_OFFSET_DELTA) {
         place.copy_from_slice(&delta.to_be_bytes());
     }
-    if !header.is_control()
-        && !header.is_transactional()
-        && let Some(place) = batch.get_mut(PRODUCER)
-    {
+    if let Some(place) = batch.get_mut(PRODUCER) {
         // Producer id, epoch and sequence are all -1 where there is none.
         place.fill(0xff);
     }
