@@ -161,10 +161,7 @@ impl Partition {
             }
             // The first that ends after `from`: where offsets are missing it begins after it.
             let at = shared.sealed.partition_point(|segment| segment.summary.next_offset <= from);
-            shared
-                .sealed
-                .get(at)
-                .map_or_else(|| Source::active(&shared, Wanted::Offset(from)), |segment| Source::closed(segment))
+            shared.sealed.get(at).map_or_else(|| Source::active(&shared, Wanted::Offset(from)), Source::closed)
         };
         if source.end == 0 {
             // All from here on was damaged and taken out; what comes next begins at the segment's base.
@@ -287,8 +284,7 @@ impl Partition {
             segment.summary.max_time >= time_ms && segment.summary.next_offset > shared.log_start
         };
         // What is late in the first may lie before the log's start; in any other segment the search ends.
-        let mut sources: Vec<Source> =
-            shared.sealed.iter().filter(late).take(2).map(|segment| Source::closed(segment)).collect();
+        let mut sources: Vec<Source> = shared.sealed.iter().filter(late).take(2).map(Source::closed).collect();
         if shared.active.index.summary().max_time >= time_ms {
             sources.push(Source::active(&shared, Wanted::Time(time_ms)));
         }
