@@ -104,8 +104,10 @@ pub(crate) fn rewrite(
         written: 0,
     };
     let mut changed = group.len() > 1;
+    let mut seen = None;
     for segment in group {
         each_batch(segment, |header, bytes| {
+            seen.get_or_insert(*header);
             match sieve.sift(header, &bytes)? {
                 Sifted::Whole => return output.add(header, bytes),
                 Sifted::Less(less) => output.add(header, less)?,
@@ -114,6 +116,11 @@ pub(crate) fn rewrite(
             changed = true;
             Ok(())
         })?;
+    }
+    let nothing_stays = output.pending.is_empty() && output.gathered.is_empty() && output.written == 0;
+    if let (true, Some(header)) = (nothing_stays, &seen) {
+        // The log must not seem to begin later: who has yet to read these offsets would be told that they are gone.
+        output.pending = filler(header, first.base_offset, last.summary.next_offset - 1)?;
     }
     output.flush_pending(last.summary.next_offset)?;
     output.write()?;

@@ -157,6 +157,7 @@ proptest! {
         drop((partition, store));
         let (_store, partition) = open_store(root.path());
         prop_assert_eq!((read(&partition), partition.log_end()), (expected, end), "and after a crash");
+        prop_assert_eq!(partition.log_start(), 0, "who stands anywhere before is not told that it is gone");
         prop_assert_eq!(append(&partition, batch(&one("new", Some("x")), Codec::None, 0, None)), end);
     }
 }
