@@ -335,6 +335,8 @@ fn text(text: impl Into<String>) -> StrBytes {
 }
 
 #[cfg(test)]
+mod login_tests;
+#[cfg(test)]
 mod permission_tests;
 #[cfg(test)]
 mod tests;

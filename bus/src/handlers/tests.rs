@@ -42,8 +42,8 @@ impl Running {
 
 /// The least of a client.
 pub(super) struct Client {
-    stream: TcpStream,
-    correlation: i32,
+    pub(super) stream: TcpStream,
+    pub(super) correlation: i32,
 }
 
 impl Client {
@@ -51,7 +51,7 @@ impl Client {
         Self { stream: TcpStream::connect(broker.address).await.unwrap(), correlation: 0 }
     }
 
-    fn frame(&mut self, key: i16, version: i16, header_version: i16, body: &[u8]) -> BytesMut {
+    pub(super) fn frame(&mut self, key: i16, version: i16, header_version: i16, body: &[u8]) -> BytesMut {
         self.correlation += 1;
         let header = m::RequestHeader::default()
             .with_request_api_key(key)
