@@ -14,6 +14,9 @@ const EPOCH_LAST: i16 = i16::MAX - 1;
 /// No epoch came before.
 const NO_EPOCH: i16 = -1;
 
+/// A loop commits for one group, or a few; anybody can make up names.
+const GROUPS_MAX: usize = 1000;
+
 /// How far a transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -251,6 +254,9 @@ impl Transaction {
             next.partitions.entry(topic.clone()).or_default().insert(*partition);
         }
         next.groups.extend(group.map(ToOwned::to_owned));
+        if next.groups.len() > GROUPS_MAX {
+            return Err(Refusal::State);
+        }
         if next == *self {
             return Ok(Verdict::Already);
         }

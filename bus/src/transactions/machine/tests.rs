@@ -49,6 +49,16 @@ fn it_goes_from_state_to_state() {
 }
 
 #[test]
+fn the_groups_of_a_transaction_are_bounded() {
+    let mut open = ongoing(0);
+    for number in 1..GROUPS_MAX {
+        open = written(open.add(producer(7, 0), &[], Some(&format!("g{number}")), 11));
+    }
+    assert_eq!(open.add(producer(7, 0), &[], Some("one more"), 12), Err(Refusal::State));
+    assert_eq!(open.add(producer(7, 0), &[], Some("g1"), 12), Ok(Verdict::Already));
+}
+
+#[test]
 fn a_new_instance_fences_the_one_before_and_ends_its_transaction() {
     let Ok(Verdict::EndFirst(fencing)) = ongoing(4).init(None, 60_000, None, 20) else { panic!() };
     assert_eq!((fencing.state, fencing.epoch), (State::PrepareAbort, 5));
