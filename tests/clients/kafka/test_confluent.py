@@ -203,13 +203,6 @@ def test_too_large_a_message_is_refused_and_the_rest_goes_on(bootstrap, name, ad
     assert outcomes == [None, KafkaError.MSG_SIZE_TOO_LARGE, None]
 
 
-def test_transactions_are_refused_clearly(bootstrap):
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "nope", "transaction.timeout.ms": 5000})
-    with pytest.raises(KafkaException) as refused:
-        producer.init_transactions(10)
-    assert refused.value.args[0].fatal()
-
-
 def test_topics_are_made_described_changed_and_removed(bootstrap, name, admin):
     done(admin.create_topics([NewTopic(name, 3, 1, config={"retention.ms": "60000"})]))
     with pytest.raises(KafkaException) as twice:
