@@ -1,6 +1,7 @@
 //! The log as its users see it: each file one promise, kept through crashes and a failing disk.
 
 mod faults;
+mod fixture;
 mod idempotence;
 mod kill;
 mod power;
