@@ -74,12 +74,20 @@ fn epoch(slot: &PartitionSlot, offset: i64, version: i16) -> i32 {
 
 fn offset_at(log: &Partition, time_ms: i64) -> Result<Option<(i64, i64)>, i16> {
     match time_ms {
-        MAX_TIMESTAMP => Ok(log.max_timestamp()),
+        // The index knows which batch; the record in it is the first that is as late.
+        MAX_TIMESTAMP => match log.max_timestamp() {
+            Some((_, latest)) => at_time(log, latest),
+            None => Ok(None),
+        },
         LATEST_TIERED => Ok(None),
         _ if time_ms < 0 => Err(ResponseError::UnsupportedVersion.code()),
-        _ => log.offset_for_time(time_ms).map_err(|error| {
-            tracing::error!(topic_id = log.topic_id(), partition = log.partition(), %error, "can't look up a time");
-            ResponseError::KafkaStorageError.code()
-        }),
+        _ => at_time(log, time_ms),
     }
+}
+
+fn at_time(log: &Partition, time_ms: i64) -> Result<Option<(i64, i64)>, i16> {
+    log.offset_for_time(time_ms).map_err(|error| {
+        tracing::error!(topic_id = log.topic_id(), partition = log.partition(), %error, "can't look up a time");
+        ResponseError::KafkaStorageError.code()
+    })
 }

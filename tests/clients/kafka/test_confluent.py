@@ -285,10 +285,16 @@ def test_offsets_by_time_and_ends(bootstrap, name, admin):
     assert latest[place].result(10).offset == 10
     newest = admin.list_offsets({place: OffsetSpec.max_timestamp()})[place].result(10)
     assert (newest.offset, newest.timestamp) == (9, 1_700_000_009_000)
+    batched = Producer({"bootstrap.servers": bootstrap, "linger.ms": 200})
+    for moment in [1_700_000_100_000, 1_700_000_400_000, 1_700_000_250_000]:
+        batched.produce(name, "in one batch", timestamp=moment)
+    assert batched.flush(10) == 0
+    newest = admin.list_offsets({place: OffsetSpec.max_timestamp()})[place].result(10)
+    assert (newest.offset, newest.timestamp) == (11, 1_700_000_400_000)
     admin.delete_records([TopicPartition(name, 0, 4)])[TopicPartition(name, 0, 4)].result(10)
-    assert client.get_watermark_offsets(TopicPartition(name, 0), timeout=10) == (4, 10)
+    assert client.get_watermark_offsets(TopicPartition(name, 0), timeout=10) == (4, 13)
     client.assign([TopicPartition(name, 0, OFFSET_BEGINNING)])
-    assert [message.offset() for message in read(client, 6)] == list(range(4, 10))
+    assert [message.offset() for message in read(client, 9)] == list(range(4, 13))
     client.close()
 
 
