@@ -24,6 +24,9 @@ pub struct Rules {
     pub after_max_ms: Option<i64>,
 }
 
+/// Records without a key that are named one by one: an answer must not grow beyond its request.
+const KEYLESS_MAX: usize = 1000;
+
 /// Why records were not admitted; nothing of them is in the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Inadmissible {
@@ -42,11 +45,11 @@ pub enum Inadmissible {
         /// The broker's.
         now_ms: i64,
     },
-    /// A record lacks a key.
-    #[error("record {record} of a batch has no key, which a compacted topic needs")]
+    /// Records lack keys.
+    #[error("record {} of a batch has no key, which a compacted topic needs", records.first().unwrap_or(&0))]
     NoKey {
-        /// Its place in its batch.
-        record: i64,
+        /// Their places in their batch; of very many the first ones.
+        records: Vec<i32>,
     },
 }
 
@@ -95,12 +98,13 @@ fn check_records(
 ) -> Result<bool, Inadmissible> {
     let mut records = Records::new(bytes);
     let mut next = 0;
+    let mut keyless: Vec<i32> = Vec::new();
     for record in records.by_ref() {
         if record.offset_delta != next {
             return Ok(false);
         }
         if rules.keyed && record.key.is_none() {
-            return Err(Inadmissible::NoKey { record: next });
+            keyless.extend(i32::try_from(next).ok().filter(|_| keyless.len() < KEYLESS_MAX));
         }
         let time_ms = header.base_timestamp.saturating_add(record.time_delta);
         if timed && time_ms != NO_TIMESTAMP {
@@ -111,6 +115,9 @@ fn check_records(
             }
         }
         next += 1;
+    }
+    if !keyless.is_empty() {
+        return Err(Inadmissible::NoKey { records: keyless });
     }
     Ok(records.is_sound() && next == i64::from(header.count()))
 }
@@ -154,7 +161,7 @@ mod tests {
     fn keys_and_times_are_held_against_the_rules() {
         let sample = Sample { records: 3, time_ms: 9_000, ..Default::default() };
         let refused = admitted(&sample.build(), &Rules { keyed: true, ..rules() });
-        assert!(matches!(refused, Err(Inadmissible::NoKey { record: 0 })));
+        assert!(matches!(refused, Err(Inadmissible::NoKey { records }) if records == [0, 1, 2]));
         let keyed = Sample { key: Some("k"), ..sample };
         assert!(admitted(&keyed.build(), &Rules { keyed: true, ..rules() }).is_ok());
         // The records are from 9,000 to 9,002 and the clock says 10,000.

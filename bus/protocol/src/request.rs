@@ -113,6 +113,10 @@ in_the_crates_versions!(
 pub fn decode<R: Versioned>(version: i16, body: Bytes) -> Result<R, BodyError> {
     let api = ApiKey::try_from(R::KEY).map_err(|()| BodyError::UnknownApi(R::KEY))?;
     let schema = schema_of(api).ok_or(BodyError::UnknownApi(R::KEY))?;
+    // The schema has no field before version 0, where the older decoders would still read what 0 has.
+    if version < 0 {
+        return Err(BodyError::Value { api, version, reason: "there are no versions below 0".to_owned() });
+    }
     schema.check(version, &body).map_err(|source| BodyError::Shape { api, version, source })?;
     R::read(body, version).map_err(|reason| BodyError::Value { api, version, reason })
 }

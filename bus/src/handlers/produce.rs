@@ -7,7 +7,9 @@ use bytes::BytesMut;
 use logmill_bus_log::{AppendError, Inadmissible, Partition, Poisoned, Rules, admit, claims};
 use logmill_bus_protocol::ResponseError;
 use logmill_bus_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use logmill_bus_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use logmill_bus_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use logmill_bus_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use parking_lot::MutexGuard;
@@ -67,9 +69,13 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRe
                     }));
                     answer
                 }
-                Err(Refusal { code, message }) => {
+                Err(Refusal { code, message, records }) => {
                     broker.meters.api(call.header.api_key).into_iter().for_each(|meter| meter.failed());
-                    answer.with_base_offset(-1).with_error_code(code).with_error_message(message.map(text))
+                    answer
+                        .with_base_offset(-1)
+                        .with_error_code(code)
+                        .with_error_message(message.map(text))
+                        .with_record_errors(records.into_iter().map(to_blame).collect())
                 }
             });
         }
@@ -103,15 +109,17 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRe
 struct Refusal {
     code: i16,
     message: Option<String>,
+    /// The records that are to blame, by their places, where the others of the batch are sound.
+    records: Vec<i32>,
 }
 
 impl Refusal {
     fn new(error: ResponseError) -> Self {
-        Self { code: error.code(), message: None }
+        Self { code: error.code(), message: None, records: Vec::new() }
     }
 
     fn because(error: ResponseError, message: impl Into<String>) -> Self {
-        Self { code: error.code(), message: Some(message.into()) }
+        Self { code: error.code(), message: Some(message.into()), records: Vec::new() }
     }
 }
 
@@ -164,7 +172,7 @@ fn hold<'t>(
     }
     let producer = Producer { id: first.producer_id, epoch: first.producer_epoch };
     let held = slot.hold(producer, topic, partition);
-    held.map(Some).map_err(|refusal| Refusal { code: refusal.code(false), message: None })
+    held.map(Some).map_err(|refusal| Refusal { code: refusal.code(false), message: None, records: Vec::new() })
 }
 
 struct Taken {
@@ -244,12 +252,16 @@ fn check_size(records: &[u8], topic: &Topic) -> Result<(), Refusal> {
 }
 
 fn inadmissible(error: &Inadmissible) -> Refusal {
-    let code = match error {
+    let (code, records) = match error {
         Inadmissible::Batch(error) => return refusal_of(error),
-        Inadmissible::Time { .. } => ResponseError::InvalidTimestamp,
-        Inadmissible::NoKey { .. } => ResponseError::InvalidRecord,
+        Inadmissible::Time { .. } => (ResponseError::InvalidTimestamp, Vec::new()),
+        Inadmissible::NoKey { records } => (ResponseError::InvalidRecord, records.clone()),
     };
-    Refusal::because(code, error.to_string())
+    Refusal { records, ..Refusal::because(code, error.to_string()) }
+}
+
+fn to_blame(record: i32) -> BatchIndexAndErrorMessage {
+    BatchIndexAndErrorMessage::default().with_batch_index(record).with_batch_index_error_message(None)
 }
 
 /// Size of the largest batch, by the batches' own lengths; what is broken ends it and is found by the log.

@@ -81,3 +81,10 @@ fn reads_old_produce_bodies_to_refuse_them_partition_by_partition() {
     let request: ProduceRequest = decode(0, out.freeze()).unwrap();
     assert_eq!(request.topic_data[0].partition_data[0].records.as_deref(), Some(&b"data"[..]));
 }
+
+#[test]
+fn there_is_nothing_below_version_0() {
+    // Found by fuzzing: a count that no schema had looked at reached a decoder.
+    let body = Bytes::from_static(&[0x21, 0, 0xff, 0xff, 0xff, 0xff, 0xe4, 0, 0, 0, 0xff, 0xff, 0xff]);
+    assert!(crate::decode::<DeleteTopicsRequest>(-12_079, body).is_err());
+}
