@@ -76,7 +76,10 @@ impl Groups {
         }
         let mut groups = self.groups.lock();
         let entry = groups.get_mut(name).ok_or(ResponseError::UnknownMemberId.code())?;
-        entry.group.may_commit(who, Instant::now())
+        match &entry.consumer {
+            Some(consumer) => consumer.may_commit(&who.member_id, who.generation),
+            None => entry.group.may_commit(who, Instant::now()),
+        }
     }
 
     /// Commits what was handed in with a transaction, together with `changes` that must reach the disk after it: a
