@@ -44,8 +44,6 @@ pub(crate) struct Broker {
     pub(crate) requests: Budget,
     /// What the largest may take, apart: they are rare, and must not keep everybody else waiting.
     pub(crate) largest_requests: Budget,
-    /// What fetched records may take until they are written.
-    pub(crate) answers: Budget,
 }
 
 impl Broker {

@@ -1,4 +1,4 @@
-//! A bound on the bytes that all connections together hold: large requests on their way in, answers on their way out.
+//! A bound on the bytes that all connections together hold: large requests on their way in.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,7 +35,7 @@ impl Drop for Waiting<'_> {
 
 /// Bytes that are held, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Held(OwnedSemaphorePermit);
+pub(crate) struct Held(#[expect(dead_code, reason = "only its end counts")] OwnedSemaphorePermit);
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
@@ -58,27 +58,6 @@ impl Budget {
     pub(crate) fn waiting(&self) -> u32 {
         self.waiting.load(Ordering::Relaxed)
     }
-
-    /// Holds `most` bytes, or as many as there are now (halving), and waits for `least`.
-    pub(crate) async fn hold_some(&self, most: usize, least: usize) -> Option<(Held, usize)> {
-        let mut bytes = most;
-        while bytes > least {
-            if let Ok(held) = Arc::clone(&self.units).try_acquire_many_owned(units(bytes).min(self.most)) {
-                return Some((Held(held), bytes));
-            }
-            bytes /= 2;
-        }
-        let bytes = least.min(most);
-        self.hold(bytes).await.map(|held| (held, bytes))
-    }
-}
-
-impl Held {
-    /// Gives back what is not needed for `bytes`.
-    pub(crate) fn shrink(&mut self, bytes: usize) {
-        let excess = self.0.num_permits().saturating_sub(units(bytes) as usize);
-        drop(self.0.split(excess));
-    }
 }
 
 fn units(bytes: usize) -> u32 {
@@ -90,12 +69,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn under_pressure_less_is_given_and_then_it_waits() {
+    async fn who_asks_for_too_much_waits_and_is_counted() {
         let budget = Budget::new(100 << 10);
-        let (mut first, bytes) = budget.hold_some(64 << 10, 16 << 10).await.unwrap();
-        assert_eq!(bytes, 64 << 10);
-        let (second, bytes) = budget.hold_some(64 << 10, 16 << 10).await.unwrap();
-        assert_eq!(bytes, 32 << 10);
+        let first = budget.hold(64 << 10).await.unwrap();
+        let second = budget.hold(32 << 10).await.unwrap();
         let waits = tokio::time::timeout(std::time::Duration::from_millis(20), budget.hold(16 << 10)).await;
         assert!(waits.is_err());
         assert_eq!(budget.waiting(), 0, "that wait was given up");
@@ -105,11 +82,10 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert_eq!(budget.waiting(), 1);
-        first.shrink(1);
+        drop(first);
         assert!(waiting.await.unwrap());
         assert_eq!(budget.waiting(), 0);
-        assert!(budget.hold(16 << 10).await.is_some());
-        drop((first, second));
+        drop(second);
         assert!(budget.hold(1 << 30).await.is_some(), "more than all is all");
     }
 }

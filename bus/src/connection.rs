@@ -3,21 +3,18 @@
 //! A request waits for the one before it, except for records on their way to the disk: those are appended in order
 //! and answered when they are durable, while the next request is read. Everything that gathers is bounded.
 
-use std::collections::VecDeque;
-use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use logmill_bus_protocol::{FrameReader, RequestHeader};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
+use crate::answers::{self, Answers, Outlet};
 use crate::broker::Broker;
-use crate::budget::Budget;
 use crate::handlers::{self, Answer, Call, Refused, sasl_authenticate};
 use crate::listener::Listener;
 use crate::pace::{LOOK, Pace};
@@ -38,19 +35,13 @@ pub(crate) struct Limits {
 const PLAIN_REQUEST_BYTES_MAX: usize = 8 << 20;
 /// Smaller requests come in without asking for room: a thousand connections with one each are 64 MiB.
 const SMALL_REQUEST_BYTES: usize = 64 << 10;
-/// Answers that wait to be written or for the disk. Clients pipeline up to five requests that way.
-const ANSWERS_MAX: usize = 32;
-/// Bytes of answers that wait to be written; one larger answer waits alone.
-const ANSWER_BYTES_MAX: u32 = 4 << 20;
 /// The rest of a request that has begun must come in this time, and an answer must be taken in this time.
-const STALLED: Duration = Duration::from_secs(60);
+pub(crate) const STALLED: Duration = Duration::from_secs(60);
 /// A request of somebody who is not known yet: names, proofs and tokens.
 const LOGIN_REQUEST_BYTES_MAX: usize = 64 << 10;
-/// For the last bytes of a connection.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Why a connection ends that could have gone on.
-enum End {
+pub(crate) enum End {
     /// The client went, or was idle, or the broker stops.
     Quiet,
     /// What came in can't be answered.
@@ -67,12 +58,6 @@ impl From<Refused> for End {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused.to_string())
     }
-}
-
-/// An answer on its way, with the room that it takes.
-struct Outgoing {
-    answer: Answer,
-    room: u32,
 }
 
 /// Serves a connection to its end.
@@ -139,22 +124,21 @@ impl Connection<'_> {
     async fn exchange(
         &self,
         reading: impl AsyncRead + Unpin,
-        writing: impl AsyncWrite + Unpin,
+        writing: impl Outlet,
         known: Option<Principal>,
     ) -> Result<(), End> {
-        let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
-        let room = Semaphore::new(ANSWER_BYTES_MAX as usize);
+        let room = answers::room();
+        let (answers, written) = answers::channel(&room);
         let session = Arc::new(Session::new(Arc::clone(self.listener), known));
-        let requests = Requests { reading, sender, room: &room, connection: self, session, is_waiting: true };
-        tokio::try_join!(requests.run(), write_answers(writing, receiver, &room, &self.broker.answers)).map(drop)
+        let requests = Requests { reading, answers, connection: self, session, is_waiting: true };
+        tokio::try_join!(requests.run(), written.run(writing)).map(drop)
     }
 }
 
 /// The half that reads and asks the handlers.
 struct Requests<'c, R> {
     reading: R,
-    sender: mpsc::Sender<Outgoing>,
-    room: &'c Semaphore,
+    answers: Answers<'c>,
     connection: &'c Connection<'c>,
     session: Arc<Session>,
     /// Whether nothing was asked for yet by a client that may ask.
@@ -199,7 +183,7 @@ impl<R: AsyncRead + Unpin> Requests<'_, R> {
             };
             self.is_waiting = self.is_waiting && !self.session.is_in();
             held = None;
-            self.send(answer).await?;
+            self.answers.send(answer).await?;
             if self.session.has_failed() {
                 return Ok(());
             }
@@ -212,7 +196,7 @@ impl<R: AsyncRead + Unpin> Requests<'_, R> {
         // There is no way to tell an error but to hang up.
         let answered = sasl_authenticate::step(broker, &self.session, peer, token).await.map_err(|_| End::Quiet)?;
         let length = i32::try_from(answered.token.len()).unwrap_or(i32::MAX);
-        Ok(Answer::Now(vec![Bytes::copy_from_slice(&length.to_be_bytes()), answered.token.into()]))
+        Ok(Answer::Now([&length.to_be_bytes()[..], &answered.token].concat().into()))
     }
 
     /// False when the client has ended the stream, or the broker stops. With a pace the request holds room.
@@ -240,143 +224,6 @@ impl<R: AsyncRead + Unpin> Requests<'_, R> {
                 }
                 None => return Err(End::Quiet),
             }
-        }
-    }
-
-    async fn send(&self, answer: Answer) -> Result<(), End> {
-        let bytes = match &answer {
-            Answer::None => return Ok(()),
-            Answer::Now(pieces) | Answer::Held(pieces, _) => pieces.iter().map(Bytes::len).sum(),
-            // Answers to Produce are small.
-            Answer::Later(_) => 1024,
-        };
-        let room = u32::try_from(bytes).unwrap_or(u32::MAX).min(ANSWER_BYTES_MAX);
-        self.room.acquire_many(room).await.map_err(|_| End::Quiet)?.forget();
-        self.sender.send(Outgoing { answer, room }).await.map_err(|_| End::Quiet)
-    }
-}
-
-/// The half that writes, in the order of the requests.
-async fn write_answers(
-    mut writing: impl AsyncWrite + Unpin,
-    mut answers: mpsc::Receiver<Outgoing>,
-    room: &Semaphore,
-    budget: &Budget,
-) -> Result<(), End> {
-    while let Some(Outgoing { answer, room: taken }) = answers.recv().await {
-        let mut held = None;
-        let pieces = match answer {
-            Answer::Now(pieces) => pieces,
-            Answer::Held(pieces, room) => {
-                held = Some(room);
-                pieces
-            }
-            Answer::Later(later) => later.await?,
-            Answer::None => Vec::new(),
-        };
-        write(&mut writing, Pieces::new(pieces), held.as_ref().map(|_| budget)).await?;
-        drop(held);
-        room.add_permits(taken as usize);
-    }
-    // A clean end, for TLS; who does not take it is not waited for.
-    let _ = tokio::time::timeout(GOODBYE, writing.shutdown()).await;
-    Ok(())
-}
-
-/// Writes an answer; with a budget it holds room of that.
-async fn write(
-    writing: &mut (impl AsyncWrite + Unpin),
-    mut pieces: Pieces,
-    budget: Option<&Budget>,
-) -> Result<(), End> {
-    let bytes = pieces.remaining();
-    // A slow reader has longer for more: 60 s and another for each 4 MiB.
-    let patience = STALLED * (1 + u32::try_from(bytes / ANSWER_BYTES_MAX as usize).unwrap_or(u32::MAX));
-    let until = Instant::now() + patience;
-    let mut pace = budget.map(Pace::start);
-    while pieces.has_remaining() {
-        let written = match tokio::time::timeout(LOOK, writing.write_buf(&mut pieces)).await {
-            Ok(outcome) => outcome?,
-            Err(_elapsed) if Instant::now() < until => 0,
-            Err(_elapsed) => return Err(End::Refused(format!("an answer of {bytes} bytes was not taken"))),
-        };
-        if pace.as_mut().is_some_and(|pace| !pace.goes_on(written)) {
-            return Err(End::Refused(format!("an answer of {bytes} bytes was taken slowly while others waited")));
-        }
-    }
-    // TLS may still hold the end of it.
-    match tokio::time::timeout_at(until, writing.flush()).await {
-        Ok(outcome) => Ok(outcome?),
-        Err(_elapsed) => Err(End::Refused(format!("an answer of {bytes} bytes was not taken"))),
-    }
-}
-
-/// An answer's pieces as one buffer, written by as few calls as the system allows and without a copy.
-struct Pieces {
-    pieces: VecDeque<Bytes>,
-    left: usize,
-}
-
-impl Pieces {
-    fn new(pieces: Vec<Bytes>) -> Self {
-        let left = pieces.iter().map(Bytes::len).sum();
-        Self { pieces: pieces.into_iter().filter(|piece| !piece.is_empty()).collect(), left }
-    }
-}
-
-impl Buf for Pieces {
-    fn remaining(&self) -> usize {
-        self.left
-    }
-
-    fn chunk(&self) -> &[u8] {
-        self.pieces.front().map_or(&[], |piece| piece)
-    }
-
-    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slice = IoSlice::new(piece);
-            filled += 1;
-        }
-        filled
-    }
-
-    fn advance(&mut self, mut count: usize) {
-        self.left = self.left.saturating_sub(count);
-        while let Some(front) = self.pieces.front_mut() {
-            if front.len() > count {
-                return front.advance(count);
-            }
-            count -= front.len();
-            self.pieces.pop_front();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn pieces_are_read_as_one(pieces: Vec<Vec<u8>>, steps in proptest::collection::vec(1usize..9, 1..50)) {
-            let whole = pieces.concat();
-            let mut buffer = Pieces::new(pieces.into_iter().map(Bytes::from).collect());
-            let mut seen = Vec::new();
-            for step in steps.iter().cycle() {
-                if !buffer.has_remaining() {
-                    break;
-                }
-                let mut slices = [IoSlice::new(&[]); 4];
-                let filled = buffer.chunks_vectored(&mut slices);
-                let joined: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
-                let count = (*step).min(joined.len());
-                seen.extend_from_slice(&joined[..count]);
-                buffer.advance(count);
-            }
-            prop_assert_eq!(seen, whole);
         }
     }
 }

@@ -73,10 +73,10 @@ pub(crate) struct Context {
 
 impl Context {
     /// Whether this is worth telling: all of it in a full answer, otherwise what differs from what was last told.
-    pub(crate) fn is_news(&self, asked: &Asked, answer: &PartitionAnswer) -> bool {
+    pub(crate) fn is_news<R>(&self, asked: &Asked, answer: &PartitionAnswer<R>) -> bool {
         self.in_full
             || answer.error_code != 0
-            || !answer.records.is_empty()
+            || answer.records.is_some()
             || asked.told != (answer.high_watermark, answer.log_start)
     }
 }
@@ -113,11 +113,11 @@ impl Session {
         }
     }
 
-    fn told(&mut self, turn: u64, answer: &PartitionAnswer) {
+    fn told<R>(&mut self, turn: u64, answer: &PartitionAnswer<R>) {
         let Some(part) = self.parts.get_mut(&turn) else { return };
         // An error is told again for as long as it lasts, and what comes after it is news.
         part.told = if answer.error_code == 0 { (answer.high_watermark, answer.log_start) } else { (-2, -2) };
-        if answer.records.is_empty() {
+        if answer.records.is_none() {
             return;
         }
         if let Some(mut part) = self.parts.remove(&turn) {
@@ -193,10 +193,10 @@ impl Sessions {
     }
 
     /// Remembers what was answered.
-    pub(crate) fn answered<'a>(
+    pub(crate) fn answered<'a, R: 'a>(
         &self,
         context: &Context,
-        answers: impl Iterator<Item = (&'a Asked, &'a PartitionAnswer)>,
+        answers: impl Iterator<Item = (&'a Asked, &'a PartitionAnswer<R>)>,
     ) {
         let mut known = self.known.lock();
         let current = known.sessions.get_mut(&context.session).filter(|session| session.next_epoch == context.epoch);

@@ -50,13 +50,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use logmill_bus_log::FileSlice;
 use logmill_bus_protocol::messages as m;
 use logmill_bus_protocol::{
-    ApiKey, BodyError, EncodeError, RequestHeader, ResponseError, StrBytes, Versioned, decode, encode_answer,
+    ApiKey, BodyError, EncodeError, Piece, RequestHeader, ResponseError, StrBytes, Versioned, decode, encode_answer,
 };
 
 use crate::broker::Broker;
-use crate::budget::Held;
 use crate::security::{Principal, Session};
 
 /// A request apart from its body, and where it came in.
@@ -88,12 +88,12 @@ impl Call {
 
 /// What becomes of a request.
 pub(crate) enum Answer {
-    /// Pieces to be written now.
-    Now(Vec<Bytes>),
-    /// The same, with the room that was set aside for them.
-    Held(Vec<Bytes>, Held),
+    /// To be written now.
+    Now(Bytes),
+    /// The same, with records that are in files yet.
+    Fetched(Vec<Piece<FileSlice>>),
     /// The next request may be read; the answer comes when the disk is done.
-    Later(Pin<Box<dyn Future<Output = Result<Vec<Bytes>, Refused>> + Send>>),
+    Later(Pin<Box<dyn Future<Output = Result<Bytes, Refused>> + Send>>),
     /// The client wants none.
     None,
 }
@@ -220,7 +220,7 @@ fn respond<T: ResponseTo>(broker: &Broker, call: &Call, response: &T) -> Result<
     {
         meter.failed();
     }
-    Ok(Answer::Now(vec![call.answer::<T::Request>(response)?]))
+    Ok(Answer::Now(call.answer::<T::Request>(response)?))
 }
 
 serve! {

@@ -2,6 +2,7 @@
 //! Kafka's wire protocol. It moves batches of bytes and never looks into a record.
 
 mod admission;
+mod answers;
 mod broker;
 mod budget;
 mod compaction;

@@ -1,5 +1,4 @@
-//! Who holds room that others wait for must move: a client that sends a large request or takes an answer drop by drop
-//! may do so while there is room for all, and is cut off when it keeps others waiting.
+//! Who holds room that others wait for must move: a client that sends a large request drop by drop may do so while there is room for all, and is cut off when it keeps others waiting.
 
 use std::time::Duration;
 

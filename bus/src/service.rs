@@ -83,8 +83,6 @@ pub enum RunError {
 const REQUESTS_BYTES_MAX: usize = 64 << 20;
 /// The same for the few that are larger than batches usually are.
 const LARGEST_REQUESTS_BYTES_MAX: usize = 64 << 20;
-/// Fetched records of all connections together, until they are written; when it runs short answers get smaller.
-const ANSWERS_BYTES_MAX: usize = 128 << 20;
 
 /// How the stages of this process reach the bus where others must log in.
 #[derive(Clone, Debug)]
@@ -292,7 +290,6 @@ fn open(config: &Config, stage: &Stage) -> Result<Opened, BuildError> {
         largest_requests: Budget::new(
             LARGEST_REQUESTS_BYTES_MAX.max(usize::try_from(config.request_bytes_max.0).unwrap_or(usize::MAX)),
         ),
-        answers: Budget::new(ANSWERS_BYTES_MAX),
     };
     Ok(Opened {
         broker: Arc::new(broker),

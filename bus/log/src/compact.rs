@@ -17,8 +17,9 @@ use std::time::Duration;
 use crate::aborted::{self, ABORTED_MAX, Aborted};
 use crate::error::LogError;
 use crate::partition::Partition;
+use crate::proven::Proven;
 use crate::records::{Records, open};
-use crate::segment::{self, Sealed};
+use crate::segment::{self, OpenFile, Sealed};
 use crate::trim::newest_ms;
 use keys::Keys;
 use rewrite::{Fresh, each_batch, rewrite};
@@ -192,7 +193,8 @@ impl Partition {
         shared.sealed.drain(at..at + group.len());
         if summary.bytes > 0 {
             let path = first.path.clone();
-            let renewed = Sealed { base_offset: first.base_offset, path, summary, has_aborted };
+            let (proven, open) = (Arc::new(Proven::whole()), OpenFile::default());
+            let renewed = Sealed { base_offset: first.base_offset, path, summary, has_aborted, proven, open };
             shared.sealed.insert(at, Arc::new(renewed));
         }
         Ok(true)

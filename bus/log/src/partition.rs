@@ -18,6 +18,7 @@ use crate::error::Poisoned;
 use crate::index::{Index, NO_TIME};
 use crate::options::LogOptions;
 use crate::producers::{ActiveProducer, Producers};
+use crate::proven::Proven;
 use crate::recovery::{Recovered, SUSPECT_FILE};
 use crate::segment::Sealed;
 use crate::settle::CHECKPOINT_BYTES;
@@ -78,6 +79,7 @@ pub(crate) struct Active {
     pub(crate) index: Index,
     /// Bytes that are durable.
     pub(crate) durable_bytes: u64,
+    pub(crate) proven: Arc<Proven>,
 }
 
 impl Shared {
@@ -115,8 +117,13 @@ impl Partition {
         let mut stability = found.stability;
         let stable_end = stability.stable_end(durable_end);
         let unchecked_bytes = if found.checkpoint_due { CHECKPOINT_BYTES } else { 0 };
-        let active =
-            Active { path: found.active_path, file: Arc::new(found.active_file), index: found.index, durable_bytes };
+        let active = Active {
+            path: found.active_path,
+            file: Arc::new(found.active_file),
+            index: found.index,
+            durable_bytes,
+            proven: Arc::new(Proven::written_from(durable_bytes)),
+        };
         let writer =
             Writer { producers: found.producers, reserved_bytes: durable_bytes, begun_ms: None, unchecked_bytes };
         Arc::new_cyclic(|me| Self {

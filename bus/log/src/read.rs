@@ -1,54 +1,107 @@
-//! Read: whole, checked batches from one segment, never past the durable offset. A closed segment that turns
+//! Read: where whole, checked batches lie in one segment, never past the durable offset. A closed segment that turns
 //! out to be damaged is cut into its intact pieces on the spot, so that readers can go on behind the damage.
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::batch::{self, BatchHeader};
+use crate::batch::BatchHeader;
 use crate::error::{LogError, ReadError};
 use crate::index::{self, Hint, Wanted};
 use crate::partition::{Partition, Shared};
+use crate::proven::Proven;
 use crate::scan::{Step, Walk};
 use crate::segment::{self, Checked, Sealed, check_sealed};
 
-/// One read fills no more memory than this, unless a single batch is larger.
-const READ_BYTES_MAX: usize = 64 << 20;
+/// A slice is no longer than this, unless a single batch is: where the bytes were never checked, one who asks for
+/// more would wait long for the first of them.
+const SLICE_BYTES_MAX: usize = 64 << 20;
 /// Each try after the first has waited for retention or for damage to be taken out.
 const TRIES_MAX: usize = 4;
 
-/// Whole batches, ready for a fetch response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadSlice {
-    /// The batches back to back; empty when there is nothing (yet) at the asked offset.
-    pub bytes: Bytes,
+/// Where whole batches lie, ready for a fetch response: they go from the file to the client without passing through here.
+/// The file stays readable when the segment is removed meanwhile.
+#[derive(Clone, Debug)]
+pub struct FileSlice {
+    file: Option<Arc<File>>,
+    position: u64,
+    bytes: usize,
+    /// How many records the batches count.
+    pub records: u64,
     /// Base offset of the first batch (at most the offset asked for, unless offsets are missing).
     pub base_offset: i64,
     /// Where to read on.
     pub next_offset: i64,
 }
 
+impl FileSlice {
+    fn nothing(at: i64) -> Self {
+        Self { file: None, position: 0, bytes: 0, records: 0, base_offset: at, next_offset: at }
+    }
+
+    /// How many bytes the batches have; 0 when there is nothing (yet) at the asked offset.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The file and where in it, for a call that sends from a file; none when there is nothing.
+    #[must_use]
+    pub fn file(&self) -> Option<(&File, u64)> {
+        self.file.as_deref().map(|file| (file, self.position))
+    }
+
+    /// Reads the slice's bytes from `skip` on into `buffer`, which must not reach beyond its end.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn read_at(&self, skip: usize, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.as_deref().map_or(Ok(()), |file| file.read_exact_at(buffer, self.position + skip as u64))
+    }
+}
+
+/// The file to look into: the active segment's, or a closed one's that is opened when it is needed.
+enum Held {
+    Active(Arc<File>),
+    Closed(Arc<Sealed>),
+}
+
 /// A segment to look into.
 pub(crate) struct Source {
     pub(crate) base: i64,
     path: PathBuf,
-    /// The active segment's file; a closed one is opened when it is needed.
-    file: Option<Arc<File>>,
-    /// The closed segment.
-    segment: Option<Arc<Sealed>>,
+    file: Held,
     /// How far it may be read.
     pub(crate) end: u64,
     hint: Option<Hint>,
+    proven: Arc<Proven>,
+}
+
+/// Whole batches that follow each other.
+struct Extent {
+    end: u64,
+    next_offset: i64,
+    records: u64,
 }
 
 impl Source {
     fn closed(segment: &Arc<Sealed>) -> Self {
-        let path = segment.path.clone();
-        let whole = Some(Arc::clone(segment));
-        Self { base: segment.base_offset, path, file: None, segment: whole, end: segment.summary.bytes, hint: None }
+        Self {
+            base: segment.base_offset,
+            path: segment.path.clone(),
+            file: Held::Closed(Arc::clone(segment)),
+            end: segment.summary.bytes,
+            hint: None,
+            proven: Arc::clone(&segment.proven),
+        }
     }
 
     fn active(shared: &Shared, wanted: Wanted) -> Self {
@@ -60,18 +113,18 @@ impl Source {
         Self {
             base: active.index.base_offset(),
             path: active.path.clone(),
-            file: Some(Arc::clone(&active.file)),
-            segment: None,
+            file: Held::Active(Arc::clone(&active.file)),
             end: active.durable_bytes,
             hint: Some(hint),
+            proven: Arc::clone(&active.proven),
         }
     }
 
     /// The file, and where to begin looking in it.
     pub(crate) fn open(&self, partition: &Partition, wanted: Wanted) -> Result<(Arc<File>, Hint), Miss> {
         let file = match &self.file {
-            Some(file) => Arc::clone(file),
-            None => Arc::new(File::open(&self.path).map_err(|source| self.miss(source))?),
+            Held::Active(file) => Arc::clone(file),
+            Held::Closed(segment) => segment.file().map_err(|source| self.miss(source))?,
         };
         let start = Hint { position: 0, offset: Some(self.base) };
         let hint = self.hint.unwrap_or_else(|| {
@@ -79,10 +132,34 @@ impl Source {
             index::search_file(&segment::index_path(&partition.dir, self.base), self.base, wanted).unwrap_or(start)
         });
         // Compaction may have put another file in its place meanwhile, with another length and index.
-        if self.segment.as_ref().is_some_and(|segment| !partition.has(segment)) {
+        if let Held::Closed(segment) = &self.file
+            && !partition.has(segment)
+        {
             return Err(Miss::Gone);
         }
         Ok((file, if hint.offset.is_some() { hint } else { start }))
+    }
+
+    /// How far whole batches reach from the first, at `position`, below the place `limit` and the offset `until`. Bytes that nobody has proven yet are checked on the way.
+    fn extent(&self, file: &File, position: u64, first: &BatchHeader, limit: u64, until: i64) -> Result<Extent, Miss> {
+        let proven = self.proven.covers(position, limit);
+        let walk = if proven { Walk::new } else { Walk::checking };
+        let mut walk = walk(file, position, limit, Some(first.base_offset));
+        let mut extent = Extent { end: position, next_offset: first.base_offset, records: 0 };
+        while let Step::Batch { position, header } = walk.step().map_err(|error| self.miss(error))?
+            && header.last_offset() < until
+        {
+            extent.end = position + header.size() as u64;
+            extent.next_offset = header.next_offset();
+            extent.records += u64::try_from(header.count()).unwrap_or(0);
+        }
+        if extent.end == position {
+            return Err(self.corrupt(position));
+        }
+        if !proven {
+            self.proven.note(position, extent.end);
+        }
+        Ok(extent)
     }
 
     pub(crate) fn miss(&self, source: io::Error) -> Miss {
@@ -110,14 +187,14 @@ pub(crate) enum Miss {
 }
 
 impl Partition {
-    /// Reads whole batches from `from` on: at most `max_bytes` of them (with `min_one` the first one even if
+    /// Finds whole batches from `from` on: at most `max_bytes` of them (with `min_one` the first one even if
     /// it is larger), none that reaches `until` (exclusive) or past the durable offset. The first batch may
-    /// start before `from`. Reads from one segment, so less than there is may come. Blocks on disk reads.
+    /// start before `from`. From one segment, so less than there is may come. Blocks on disk reads.
     ///
     /// # Errors
     /// When `from` is outside the log, or the bytes can't be read.
-    pub fn read(&self, from: i64, max_bytes: usize, until: i64, min_one: bool) -> Result<ReadSlice, ReadError> {
-        self.retrying(|| self.try_read(from, max_bytes, until, min_one))
+    pub fn slice(&self, from: i64, max_bytes: usize, until: i64, min_one: bool) -> Result<FileSlice, ReadError> {
+        self.retrying(|| self.try_slice(from, max_bytes, until, min_one))
     }
 
     /// Tries again after what another try can find cured.
@@ -147,8 +224,7 @@ impl Partition {
         }
     }
 
-    fn try_read(&self, from: i64, max_bytes: usize, until: i64, min_one: bool) -> Result<ReadSlice, Miss> {
-        let nothing = ReadSlice { bytes: Bytes::new(), base_offset: from, next_offset: from };
+    fn try_slice(&self, from: i64, max_bytes: usize, until: i64, min_one: bool) -> Result<FileSlice, Miss> {
         let until = until.min(self.durable_end());
         let source = {
             let shared = self.shared.read();
@@ -157,7 +233,7 @@ impl Partition {
                 return Err(Miss::Failed(ReadError::OutOfRange { offset: from, log_start, log_end }));
             }
             if from >= until {
-                return Ok(nothing);
+                return Ok(FileSlice::nothing(from));
             }
             // The first that ends after `from`: where offsets are missing it begins after it.
             let at = shared.sealed.partition_point(|segment| segment.summary.next_offset <= from);
@@ -165,7 +241,7 @@ impl Partition {
         };
         if source.end == 0 {
             // All from here on was damaged and taken out; what comes next begins at the segment's base.
-            return Ok(nothing);
+            return Ok(FileSlice::nothing(from));
         }
         let (file, hint) = source.open(self, Wanted::Offset(from))?;
         let mut walk = Walk::new(&file, hint.position, source.end, hint.offset);
@@ -179,19 +255,14 @@ impl Partition {
             }
         };
         if first.last_offset() >= until || (first.size() > max_bytes && !min_one) {
-            return Ok(nothing);
+            return Ok(FileSlice::nothing(from));
         }
-        let there = usize::try_from(source.end - position).unwrap_or(usize::MAX);
-        let wanted = max_bytes.min(READ_BYTES_MAX).max(first.size()).min(there);
-        let mut bytes = Vec::with_capacity(wanted);
-        fill(&file, position, &mut bytes).map_err(|error| source.miss(error))?;
-        bytes.truncate(wanted);
-        let (whole, next_offset) = whole_batches(&bytes, first.base_offset, until);
-        if whole == 0 {
-            return Err(source.corrupt(position));
-        }
-        bytes.truncate(whole);
-        Ok(ReadSlice { bytes: bytes.into(), base_offset: first.base_offset, next_offset })
+        let most = (max_bytes.min(SLICE_BYTES_MAX).max(first.size()) as u64).min(source.end - position);
+        let limit = position + most;
+        let Extent { end, next_offset, records } = source.extent(&file, position, &first, limit, until)?;
+        // It fits: no longer than `most`, which was a usize or is less than 1 GiB.
+        let bytes = (end - position) as usize;
+        Ok(FileSlice { file: Some(file), position, bytes, records, base_offset: first.base_offset, next_offset })
     }
 
     /// Takes the damage out of a segment, closing it first if it is the active one. Says whether a new try is worth it.
@@ -244,36 +315,6 @@ impl Partition {
         drop(writer);
         Ok(true)
     }
-}
-
-/// Fills the vector's capacity from the file.
-fn fill(file: &File, position: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
-    while bytes.len() < bytes.capacity() {
-        let at = position + bytes.len() as u64;
-        match rustix::io::pread(file, rustix::buffer::spare_capacity(bytes), at) {
-            Ok(0) => break,
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// How many of the bytes are whole, intact batches that follow each other and stay below `until`,
-/// and the offset after them.
-fn whole_batches(bytes: &[u8], base_offset: i64, until: i64) -> (usize, i64) {
-    let (mut end, mut next_offset) = (0, base_offset);
-    while let Some(rest) = bytes.get(end..)
-        && let Some(header) = BatchHeader::parse_stored(rest)
-        && let Some(whole) = rest.get(..header.size())
-        && header.base_offset == next_offset
-        && header.last_offset() < until
-        && batch::intact(&header, whole)
-    {
-        end += header.size();
-        next_offset = header.next_offset();
-    }
-    (end, next_offset)
 }
 
 impl Partition {

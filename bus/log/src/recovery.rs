@@ -18,9 +18,10 @@ use crate::index::{Index, NO_TIME, Summary, read_summary};
 use crate::marker::Marker;
 use crate::meta::{self, Kind};
 use crate::producers::Producers;
+use crate::proven::Proven;
 use crate::report::{RecoveryReport, Torn};
 use crate::scan::scan;
-use crate::segment::{self, Checked, Sealed, check_sealed, cut_out, index_path, log_path};
+use crate::segment::{self, Checked, OpenFile, Sealed, check_sealed, cut_out, index_path, log_path};
 use crate::stability::Stability;
 
 /// Left by a partition whose fsync failed: the page cache may then claim to be on disk what is not.
@@ -190,7 +191,15 @@ impl Recovery<'_> {
             let length = fs::metadata(&path).map_err(|source| self.failed("look at", &path, source))?.len();
             if length == summary.bytes && summary.next_offset <= limit {
                 let has_aborted = aborted::path(self.dir, base).exists();
-                return Ok(Some(Sealed { base_offset: base, path, summary, has_aborted }));
+                let proven = Arc::new(Proven::unknown());
+                return Ok(Some(Sealed {
+                    base_offset: base,
+                    path,
+                    summary,
+                    has_aborted,
+                    proven,
+                    open: OpenFile::default(),
+                }));
             }
         }
         self.report.indexes_rebuilt += usize::from(summary.is_none());
@@ -321,7 +330,15 @@ impl Recovery<'_> {
             .and_then(|()| segment::write_index(self.disk, self.dir, index))
             .map_err(|source| self.failed("close", &path, source))?;
         let has_aborted = self.close_aborted(base_offset, replay)?;
-        sealed.push_back(Arc::new(Sealed { base_offset, path, summary: *index.summary(), has_aborted }));
+        let (summary, proven) = (*index.summary(), Arc::new(Proven::unknown()));
+        sealed.push_back(Arc::new(Sealed {
+            base_offset,
+            path,
+            summary,
+            has_aborted,
+            proven,
+            open: OpenFile::default(),
+        }));
         Ok(())
     }
 

@@ -86,12 +86,19 @@ pub(crate) struct Walk<'a> {
     window: Window<'a>,
     position: u64,
     expected: Option<i64>,
+    /// Whether each batch's checksum is computed too.
+    checking: bool,
 }
 
 impl<'a> Walk<'a> {
     /// Begins at `position`, where a batch with base offset `expected` must be, and ends at `end`.
     pub(crate) fn new(file: &'a File, position: u64, end: u64, expected: Option<i64>) -> Self {
-        Self { window: Window::new(file, end, WALK_WINDOW_BYTES), position, expected }
+        Self { window: Window::new(file, end, WALK_WINDOW_BYTES), position, expected, checking: false }
+    }
+
+    /// The same, and a batch whose checksum is wrong is corrupt.
+    pub(crate) fn checking(file: &'a File, position: u64, end: u64, expected: Option<i64>) -> Self {
+        Self { window: Window::new(file, end, SCAN_WINDOW_BYTES), position, expected, checking: true }
     }
 
     pub(crate) fn step(&mut self) -> io::Result<Step> {
@@ -105,6 +112,9 @@ impl<'a> Walk<'a> {
                 && position + header.size() as u64 <= self.window.end
         };
         let Some(header) = header.filter(fits) else { return Ok(Step::Corrupt { position }) };
+        if self.checking && verify(&mut self.window, position, |_| true)?.is_none() {
+            return Ok(Step::Corrupt { position });
+        }
         self.position = position + header.size() as u64;
         self.expected = Some(header.next_offset());
         Ok(Step::Batch { position, header })

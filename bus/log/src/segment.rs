@@ -4,12 +4,16 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 
 use crate::aborted;
 use crate::disk::{Disk, replace};
 use crate::error::LogError;
 use crate::index::{Index, Summary};
 use crate::marker::Marker;
+use crate::proven::Proven;
 use crate::report::Quarantined;
 use crate::scan::{Damage, scan};
 
@@ -26,6 +30,24 @@ pub(crate) struct Sealed {
     pub(crate) summary: Summary,
     /// Whether a list of aborted transactions lies beside it.
     pub(crate) has_aborted: bool,
+    pub(crate) proven: Arc<Proven>,
+    pub(crate) open: OpenFile,
+}
+
+/// The file of a closed segment, open while anybody reads it: a crowd of readers takes one descriptor, nobody none.
+#[derive(Debug, Default)]
+pub(crate) struct OpenFile(Mutex<Weak<File>>);
+
+impl Sealed {
+    pub(crate) fn file(&self) -> io::Result<Arc<File>> {
+        let mut open = self.open.0.lock();
+        if let Some(file) = open.upgrade() {
+            return Ok(file);
+        }
+        let file = Arc::new(File::open(&self.path)?);
+        *open = Arc::downgrade(&file);
+        Ok(file)
+    }
 }
 
 pub(crate) fn log_path(dir: &Path, base_offset: i64) -> PathBuf {
@@ -188,7 +210,9 @@ pub(crate) fn check_sealed(
     }
     write_index(disk, dir, &index).map_err(failed)?;
     let has_aborted = aborted::path(dir, base_offset).exists();
-    let sealed = Sealed { base_offset, path, summary: *index.summary(), has_aborted };
+    let proven = Arc::new(Proven::whole());
+    let sealed =
+        Sealed { base_offset, path, summary: *index.summary(), has_aborted, proven, open: OpenFile::default() };
     Ok(Checked::Intact { sealed, bytes: found.bytes })
 }
 

@@ -10,7 +10,8 @@ use crate::disk::replace;
 use crate::error::{LogError, Poisoned};
 use crate::index::Index;
 use crate::partition::{Active, Partition, Writer};
-use crate::segment::{self, Sealed};
+use crate::proven::Proven;
+use crate::segment::{self, OpenFile, Sealed};
 
 /// A checkpoint is due after so many bytes: about what is checked within a tenth of a second at a restart,
 /// while a checkpoint costs a few milliseconds.
@@ -74,10 +75,11 @@ impl Partition {
 
     /// Closes the active segment, all of it durable, and begins a new one. An empty one stays.
     pub(crate) fn roll(&self, writer: &mut Writer) -> Result<(), RollError> {
-        let (file, path, index, aborted) = {
+        let (file, path, index, aborted, proven) = {
             let shared = self.shared.read();
             let (active, aborted) = (&shared.active, shared.stability.aborted.clone());
-            (Arc::clone(&active.file), active.path.clone(), active.index.clone(), aborted)
+            let proven = Arc::clone(&active.proven);
+            (Arc::clone(&active.file), active.path.clone(), active.index.clone(), aborted, proven)
         };
         let summary = *index.summary();
         if summary.bytes == 0 {
@@ -93,13 +95,22 @@ impl Partition {
         let (new_path, new_file) = segment::create(&*self.disk, &self.dir, summary.next_offset).map_err(failed)?;
         let mut shared = self.shared.write();
         let has_aborted = !aborted.is_empty();
-        shared.sealed.push_back(Arc::new(Sealed { base_offset: index.base_offset(), path, summary, has_aborted }));
+        let base_offset = index.base_offset();
+        shared.sealed.push_back(Arc::new(Sealed {
+            base_offset,
+            path,
+            summary,
+            has_aborted,
+            proven,
+            open: OpenFile::default(),
+        }));
         shared.stability.aborted.clear();
         shared.active = Active {
             path: new_path,
             file: Arc::new(new_file),
             index: Index::new(summary.next_offset, self.options.index_interval_bytes),
             durable_bytes: 0,
+            proven: Arc::new(Proven::written_from(0)),
         };
         writer.reserved_bytes = 0;
         writer.begun_ms = None;

@@ -1,4 +1,4 @@
-//! The answer to a Fetch: headers are written here, records are passed on as they are, without a copy.
+//! The answer to a Fetch: headers are written here, records are passed on as they are, whatever holds them.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::FetchResponse;
@@ -9,8 +9,8 @@ use crate::request::{EncodeError, begin, finish};
 use crate::wire::{put_length, put_string, put_varint};
 
 /// What is answered for one partition.
-#[derive(Clone, Debug, Default)]
-pub struct PartitionAnswer {
+#[derive(Clone, Debug)]
+pub struct PartitionAnswer<R> {
     /// Which one.
     pub partition: i32,
     /// 0, or why there are no records.
@@ -23,37 +23,63 @@ pub struct PartitionAnswer {
     pub log_start: i64,
     /// Producer id and first offset of the aborted transactions in the records, by first offset.
     pub aborted: Vec<(i64, i64)>,
-    /// Whole record batches, in pieces.
-    pub records: Vec<Bytes>,
+    /// Whole record batches, or a place where they lie.
+    pub records: Option<R>,
+    /// How many bytes they are.
+    pub records_bytes: usize,
+}
+
+/// A part of an answer's bytes.
+#[derive(Clone, Debug)]
+pub enum Piece<R> {
+    /// Bytes of the protocol.
+    Bytes(Bytes),
+    /// Records, of as many bytes as was said of them.
+    Records(R),
+}
+
+impl<R> Default for PartitionAnswer<R> {
+    fn default() -> Self {
+        Self {
+            partition: 0,
+            error_code: 0,
+            high_watermark: -1,
+            last_stable: -1,
+            log_start: -1,
+            aborted: Vec::new(),
+            records: None,
+            records_bytes: 0,
+        }
+    }
 }
 
 /// What is answered for one topic.
-#[derive(Clone, Debug, Default)]
-struct TopicAnswer {
+#[derive(Clone, Debug)]
+struct TopicAnswer<R> {
     name: String,
     id: Uuid,
-    partitions: Vec<PartitionAnswer>,
+    partitions: Vec<PartitionAnswer<R>>,
 }
 
 /// A Fetch answer in the making.
-#[derive(Clone, Debug, Default)]
-pub struct FetchAnswer {
+#[derive(Clone, Debug)]
+pub struct FetchAnswer<R> {
     error_code: i16,
     session_id: i32,
-    topics: Vec<TopicAnswer>,
+    topics: Vec<TopicAnswer<R>>,
 }
 
-impl FetchAnswer {
+impl<R> FetchAnswer<R> {
     /// An answer that refuses the whole request.
     #[must_use]
     pub fn refused(error_code: i16) -> Self {
-        Self { error_code, ..Self::default() }
+        Self { error_code, session_id: 0, topics: Vec::new() }
     }
 
     /// An answer within a fetch session; 0 is none.
     #[must_use]
     pub fn of_session(session_id: i32) -> Self {
-        Self { session_id, ..Self::default() }
+        Self { error_code: 0, session_id, topics: Vec::new() }
     }
 
     /// Begins a topic; the partitions added next are of it.
@@ -62,7 +88,7 @@ impl FetchAnswer {
     }
 
     /// Adds a partition to the topic begun last.
-    pub fn partition(&mut self, answer: PartitionAnswer) {
+    pub fn partition(&mut self, answer: PartitionAnswer<R>) {
         if let Some(topic) = self.topics.last_mut() {
             topic.partitions.push(answer);
         }
@@ -72,9 +98,9 @@ impl FetchAnswer {
     ///
     /// # Errors
     /// When it is longer than a length can say.
-    pub fn encode(self, correlation_id: i32, version: i16) -> Result<Vec<Bytes>, EncodeError> {
+    pub fn encode(self, correlation_id: i32, version: i16) -> Result<Vec<Piece<R>>, EncodeError> {
         let compact = version >= 12;
-        let mut pieces: Vec<Bytes> = Vec::new();
+        let mut pieces = Vec::new();
         let mut out = begin(correlation_id, <FetchResponse as HeaderVersion>::header_version(version) >= 1);
         out.put_i32(0);
         if version >= 7 {
@@ -92,8 +118,8 @@ impl FetchAnswer {
             put_length(&mut out, compact, topic.partitions.len());
             for partition in topic.partitions {
                 put_partition(&mut out, version, &partition);
-                if !partition.records.is_empty() {
-                    lengths.cut(&mut out, &mut pieces, partition.records);
+                if let Some(records) = partition.records {
+                    lengths.cut(&mut out, &mut pieces, records, partition.records_bytes);
                 }
                 put_no_tags(&mut out, compact);
             }
@@ -109,7 +135,7 @@ impl FetchAnswer {
 }
 
 /// Everything of a partition up to and with the length of its records.
-fn put_partition(out: &mut BytesMut, version: i16, answer: &PartitionAnswer) {
+fn put_partition<R>(out: &mut BytesMut, version: i16, answer: &PartitionAnswer<R>) {
     let compact = version >= 12;
     out.put_i32(answer.partition);
     out.put_i16(answer.error_code);
@@ -128,7 +154,7 @@ fn put_partition(out: &mut BytesMut, version: i16, answer: &PartitionAnswer) {
     if version >= 11 {
         out.put_i32(-1);
     }
-    put_length(out, compact, answer.records.iter().map(Bytes::len).sum());
+    put_length(out, compact, answer.records_bytes);
 }
 
 fn put_no_tags(out: &mut BytesMut, compact: bool) {
@@ -145,27 +171,27 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn cut(&mut self, out: &mut BytesMut, pieces: &mut Vec<Bytes>, records: Vec<Bytes>) {
+    fn cut<R>(&mut self, out: &mut BytesMut, pieces: &mut Vec<Piece<R>>, records: R, records_bytes: usize) {
         let header = out.split();
         if self.first.is_none() {
             self.first = Some(header);
         } else {
             self.behind_first += header.len();
-            pieces.push(header.freeze());
+            pieces.push(Piece::Bytes(header.freeze()));
         }
-        self.behind_first += records.iter().map(Bytes::len).sum::<usize>();
-        pieces.extend(records);
+        self.behind_first += records_bytes;
+        pieces.push(Piece::Records(records));
     }
 
-    fn end(self, out: BytesMut, mut pieces: Vec<Bytes>) -> Option<Vec<Bytes>> {
+    fn end<R>(self, out: BytesMut, mut pieces: Vec<Piece<R>>) -> Option<Vec<Piece<R>>> {
         let Some(mut first) = self.first else {
             let mut only = out;
             finish(&mut only, 0)?;
-            return Some(vec![only.freeze()]);
+            return Some(vec![Piece::Bytes(only.freeze())]);
         };
         finish(&mut first, self.behind_first + out.len())?;
-        pieces.insert(0, first.freeze());
-        pieces.push(out.freeze());
+        pieces.insert(0, Piece::Bytes(first.freeze()));
+        pieces.push(Piece::Bytes(out.freeze()));
         Some(pieces)
     }
 }
@@ -176,14 +202,22 @@ mod tests {
     use bytes::Buf;
     use kafka_protocol::protocol::Decodable;
 
+    /// The pieces as a client gets them.
+    fn whole(pieces: Vec<Piece<&'static [u8]>>) -> Bytes {
+        let bytes = |piece| match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Records(records) => Bytes::from_static(records),
+        };
+        Bytes::from(pieces.into_iter().map(bytes).collect::<Vec<_>>().concat())
+    }
+
     #[test]
     fn every_version_is_what_the_message_crate_reads() {
         for version in 4..=18 {
             let id = Uuid::from_u128(7);
             let mut answer = FetchAnswer::of_session(if version >= 7 { 4711 } else { 0 });
             answer.topic("one", id);
-            for (partition, records) in [(0, vec![Bytes::from_static(b"abc"), Bytes::from_static(b"de")]), (1, vec![])]
-            {
+            for (partition, records) in [(0, Some(&b"abcde"[..])), (1, None)] {
                 answer.partition(PartitionAnswer {
                     partition,
                     error_code: 0,
@@ -192,10 +226,11 @@ mod tests {
                     log_start: 2,
                     aborted: vec![(5, 6), (7, 7)],
                     records,
+                    records_bytes: records.map_or(0, <[u8]>::len),
                 });
             }
             answer.topic("two", Uuid::from_u128(8));
-            let records = vec![Bytes::from_static(b"fgh")];
+            let records = Some(&b"fgh"[..]);
             answer.partition(PartitionAnswer {
                 partition: 5,
                 error_code: 3,
@@ -204,8 +239,9 @@ mod tests {
                 log_start: -1,
                 aborted: Vec::new(),
                 records,
+                records_bytes: records.map_or(0, <[u8]>::len),
             });
-            let mut bytes = Bytes::from(answer.encode(77, version).unwrap().concat());
+            let mut bytes = whole(answer.encode(77, version).unwrap());
             assert_eq!(usize::try_from(bytes.get_i32()).unwrap(), bytes.len());
             assert_eq!(bytes.get_i32(), 77);
             if version >= 12 {
@@ -232,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_refusal_has_no_topics() {
-        let mut bytes = Bytes::from(FetchAnswer::refused(70).encode(1, 13).unwrap().concat());
+        let mut bytes = whole(FetchAnswer::refused(70).encode(1, 13).unwrap());
         bytes.advance(9);
         assert_eq!(FetchResponse::decode(&mut bytes, 13).unwrap().error_code, 70);
     }

@@ -13,7 +13,7 @@ mod schemas;
 mod subscription;
 mod wire;
 
-pub use fetch_answer::{FetchAnswer, PartitionAnswer};
+pub use fetch_answer::{FetchAnswer, PartitionAnswer, Piece};
 pub use frame::{FrameError, FrameReader};
 pub use header::{HEADER_BYTES_MIN, HeaderError, RequestHeader, peek_api};
 pub use kafka_protocol::error::ResponseError;

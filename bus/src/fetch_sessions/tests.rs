@@ -1,6 +1,5 @@
 //! Sessions as a Java client uses them, without a socket and with a clock of the test's own.
 
-use bytes::Bytes;
 use logmill_bus_protocol::messages::TopicName;
 use logmill_bus_protocol::messages::fetch_request::{FetchTopic, ForgottenTopic};
 
@@ -23,9 +22,14 @@ fn forgetting(request: FetchRequest, partition: i32) -> FetchRequest {
     request.with_forgotten_topics_data(vec![topic])
 }
 
-fn answer(records: usize, high_watermark: i64) -> PartitionAnswer {
-    let records = vec![Bytes::from(vec![0; records])].into_iter().filter(|bytes| !bytes.is_empty()).collect();
-    PartitionAnswer { high_watermark, log_start: 0, records, ..PartitionAnswer::default() }
+fn answer(records: usize, high_watermark: i64) -> PartitionAnswer<()> {
+    PartitionAnswer {
+        high_watermark,
+        log_start: 0,
+        records: (records > 0).then_some(()),
+        records_bytes: records,
+        ..PartitionAnswer::default()
+    }
 }
 
 /// Answers a request: the partitions in their turn, and those that were told.
@@ -33,7 +37,7 @@ fn serve(
     sessions: &Sessions,
     request: &FetchRequest,
     now: Instant,
-    of: impl Fn(i32) -> PartitionAnswer,
+    of: impl Fn(i32) -> PartitionAnswer<()>,
 ) -> Result<(i32, Vec<i32>, Vec<i32>), i16> {
     let context = sessions.begin(request, VERSION, now)?;
     let answers: Vec<_> = context.asked.iter().map(|asked| (asked, of(asked.partition))).collect();

@@ -34,7 +34,7 @@ pub(super) async fn handle(_: &Arc<Broker>, call: &Call, _: ApiVersionsRequest) 
             .with_finalized_features_epoch(1)
             .with_finalized_features(vec![in_force]);
     }
-    Ok(Answer::Now(vec![call.answer::<ApiVersionsRequest>(&response)?]))
+    Ok(Answer::Now(call.answer::<ApiVersionsRequest>(&response)?))
 }
 
 /// The answer to a version that is not known here: of version 0, which every client reads, and listing this API alone.
@@ -43,5 +43,5 @@ pub(super) fn unknown_version(call: &Call) -> Result<Answer, Refused> {
     let response =
         ApiVersionsResponse::default().with_error_code(ResponseError::UnsupportedVersion.code()).with_api_keys(only);
     let oldest = Call { header: RequestHeader { api_version: 0, ..call.header.clone() }, ..call.clone() };
-    Ok(Answer::Now(vec![oldest.answer::<ApiVersionsRequest>(&response)?]))
+    Ok(Answer::Now(oldest.answer::<ApiVersionsRequest>(&response)?))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use logmill_bus_log::{Partition, ReadError, ReadSlice};
+use logmill_bus_log::{FileSlice, Partition, ReadError};
 use logmill_bus_protocol::messages::FetchRequest;
 use logmill_bus_protocol::{FetchAnswer, PartitionAnswer, ResponseError};
 use tokio::sync::watch;
@@ -17,17 +17,16 @@ use uuid::Uuid;
 
 use super::{Answer, Call, Refused, check_epoch};
 use crate::broker::Broker;
-use crate::budget::Held;
 use crate::fetch_sessions::{Asked, Context, IDS_SINCE};
 use crate::meters::Traffic;
 use crate::security::{Operation, Resource};
 use crate::topics::Topic;
 
-/// The most records in one answer, whatever the client would take: Kafka's clients ask for 50 MiB, which many of them
-/// at once would make too much to hold.
-const ANSWER_BYTES_MAX: usize = 32 << 20;
-/// What an answer is cut to when all connections together hold too much.
-const ANSWER_BYTES_SHORT: usize = 1 << 20;
+/// The most records in one answer, whatever the client would take; Kafka's clients ask for 50 MiB. They are not held
+/// here, but what else the client asks for comes behind them.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Nobody waits for more than this, whatever the client would wait for.
+const ENOUGH_BYTES_MAX: usize = 1 << 20;
 /// The longest wait: a client that asks for more would look dead.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -39,14 +38,7 @@ struct Part {
     asked: Asked,
     /// Its log, or why it has none to read.
     log: Result<Log, i16>,
-    answer: PartitionAnswer,
-}
-
-impl Part {
-    /// Whether there may be records that were not read yet.
-    fn has_more(&mut self) -> bool {
-        self.answer.records.is_empty() && self.log.as_ref().is_ok_and(|log| self.asked.from != log.end())
-    }
+    answer: PartitionAnswer<FileSlice>,
 }
 
 struct Log {
@@ -70,32 +62,20 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
     let mut context = match broker.fetch_sessions.begin(&request, version, std::time::Instant::now()) {
         Ok(context) => context,
         Err(code) => {
-            return Ok(Answer::Now(FetchAnswer::refused(code).encode(call.header.correlation_id, version)?));
+            return Ok(Answer::Fetched(FetchAnswer::refused(code).encode(call.header.correlation_id, version)?));
         }
     };
     let committed = request.isolation_level == READ_COMMITTED;
     let mut parts = parts(broker, call, std::mem::take(&mut context.asked), committed);
     let most = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
-    let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(ANSWER_BYTES_SHORT);
+    let enough = usize::try_from(request.min_bytes).unwrap_or(0).min(ENOUGH_BYTES_MAX);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let until = Instant::now() + wait;
-    let (mut total, mut limit) = (0, 0);
-    let mut held: Option<Held> = None;
+    let mut total = 0;
     loop {
-        // Room only while there is something to read: those who wait for records hold none.
-        if held.is_none() && parts.iter_mut().any(Part::has_more) {
-            let Some((room, bytes)) = broker.answers.hold_some(most, ANSWER_BYTES_SHORT).await else { break };
-            held = Some(room);
-            limit = bytes;
-        }
-        let ends = read(&mut parts, limit, &mut total);
+        let ends = read(&mut parts, most, &mut total);
         if ends || total >= enough || parts.is_empty() {
             break;
-        }
-        if let Some(room) = &mut held {
-            // It may wait long for little: the others need the rest.
-            limit = limit.min(total + ANSWER_BYTES_SHORT);
-            room.shrink(limit);
         }
         let woken = tokio::time::timeout_at(until, any_change(&mut parts));
         if !matches!(broker.shutdown.unless(woken).await, Some(Ok(()))) {
@@ -107,18 +87,11 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
         parts.iter().filter(|part| part.answer.error_code != 0).for_each(|_| meter.failed());
     }
     broker.fetch_sessions.answered(&context, parts.iter().map(|part| (&part.asked, &part.answer)));
-    let pieces = answer(&context, parts).encode(call.header.correlation_id, version)?;
-    Ok(match held {
-        Some(mut room) => {
-            room.shrink(total);
-            Answer::Held(pieces, room)
-        }
-        None => Answer::Now(pieces),
-    })
+    Ok(Answer::Fetched(answer(&context, parts).encode(call.header.correlation_id, version)?))
 }
 
 /// What is new, in the order of the turns: partitions of a topic stand together only where their turns do.
-fn answer(context: &Context, parts: Vec<Part>) -> FetchAnswer {
+fn answer(context: &Context, parts: Vec<Part>) -> FetchAnswer<FileSlice> {
     let mut answer = FetchAnswer::of_session(context.session);
     let mut last = None;
     for part in parts {
@@ -152,9 +125,6 @@ fn parts(broker: &Broker, call: &Call, asked: Vec<Asked>, committed: bool) -> Ve
         let answer = PartitionAnswer {
             partition: asked.partition,
             error_code: *log.as_ref().err().unwrap_or(&0),
-            high_watermark: -1,
-            last_stable: -1,
-            log_start: -1,
             ..PartitionAnswer::default()
         };
         Part { asked, log, answer }
@@ -200,16 +170,17 @@ fn read(parts: &mut [Part], limit: usize, total: &mut usize) -> bool {
         let room = limit.saturating_sub(*total);
         // The first records come even if they are more than is asked for, or nobody could ever read them.
         let first = *total == 0;
-        if !answer.records.is_empty() || part.asked.from == end || (room == 0 && !first) {
+        if answer.records.is_some() || part.asked.from == end || (room == 0 && !first) {
             continue;
         }
         match read_part(read, &part.asked, end, room, first) {
             Ok((slice, aborted)) => {
-                *total += slice.bytes.len();
-                if !slice.bytes.is_empty() {
+                *total += slice.len();
+                if !slice.is_empty() {
                     answer.aborted = aborted;
-                    read.traffic.goes_out(&slice.bytes);
-                    answer.records.push(slice.bytes);
+                    read.traffic.goes_out(&slice);
+                    answer.records_bytes = slice.len();
+                    answer.records = Some(slice);
                 }
             }
             Err(error) => {
@@ -228,9 +199,9 @@ fn read_part(
     end: i64,
     room: usize,
     first: bool,
-) -> Result<(ReadSlice, Vec<(i64, i64)>), ReadError> {
-    let slice = read.log.read(asked.from, asked.bytes_max.min(room), end, first)?;
-    if !read.committed || slice.bytes.is_empty() {
+) -> Result<(FileSlice, Vec<(i64, i64)>), ReadError> {
+    let slice = read.log.slice(asked.from, asked.bytes_max.min(room), end, first)?;
+    if !read.committed || slice.is_empty() {
         return Ok((slice, Vec::new()));
     }
     let aborted = read.log.aborted(slice.base_offset, slice.next_offset)?;

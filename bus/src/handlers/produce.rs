@@ -85,7 +85,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRe
         return Ok(Answer::None);
     }
     if waits.is_empty() {
-        return Ok(Answer::Now(vec![call.answer::<ProduceRequest>(&response)?]));
+        return Ok(Answer::Now(call.answer::<ProduceRequest>(&response)?));
     }
     // Asked for all at once, so that they share a sync.
     let call = call.clone();
@@ -101,7 +101,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRe
                 answer.base_offset = -1;
             }
         }
-        Ok(vec![call.answer::<ProduceRequest>(&response)?])
+        call.answer::<ProduceRequest>(&response)
     })))
 }
 

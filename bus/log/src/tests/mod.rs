@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::batch::tests::Sample;
 use crate::{AppendError, Appended, LogOptions, LogStore, Partition, RecoveryReport, Stamp};
@@ -65,6 +65,30 @@ fn keep(partition: &Partition, sample: Sample) -> Appended {
     let appended = append(partition, sample).unwrap();
     block_on(partition.wait_durable(appended.end_offset)).unwrap();
     appended
+}
+
+/// A slice with its bytes.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) bytes: Bytes,
+    pub(crate) base_offset: i64,
+    pub(crate) next_offset: i64,
+}
+
+impl Partition {
+    /// What a client gets of [`slice`](Self::slice).
+    pub(crate) fn read(
+        &self,
+        from: i64,
+        max_bytes: usize,
+        until: i64,
+        min_one: bool,
+    ) -> Result<Loaded, crate::ReadError> {
+        let slice = self.slice(from, max_bytes, until, min_one)?;
+        let mut bytes = vec![0; slice.len()];
+        slice.read_at(0, &mut bytes).unwrap();
+        Ok(Loaded { bytes: bytes.into(), base_offset: slice.base_offset, next_offset: slice.next_offset })
+    }
 }
 
 /// Base offsets and bytes of all batches from `from` on, by as many reads as it takes.
