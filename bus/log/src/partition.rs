@@ -210,11 +210,10 @@ impl Partition {
     }
 
     /// The last stable offset: one past the last record that belongs to no transaction which is still open, or which
-    /// has ended by a marker that could be lost. At most [`durable_end`](Self::durable_end).
+    /// has ended by a marker that could be lost. All before it is durable.
     #[must_use]
     pub fn stable_end(&self) -> i64 {
-        // Waits out a sync that has published the durable end and not yet this. Records of an open transaction may
-        // have been deleted, so the start can lie beyond it.
+        // Records of an open transaction may have been deleted, so the start can lie beyond it.
         let log_start = self.log_start();
         log_start.max(*self.durable.stable.borrow())
     }
@@ -310,13 +309,11 @@ impl Partition {
         if shared.active.index.base_offset() == base {
             shared.active.durable_bytes = summary.bytes;
         }
-        self.durable.end.send_if_modified(|durable| {
-            let rises = summary.next_offset > *durable;
-            *durable = summary.next_offset.max(*durable);
-            rises
-        });
-        let stable_end = shared.stability.stable_end(self.durable_end());
+        // The end last: who waited for a marker to be durable finds that its transaction is decided.
+        let durable_end = summary.next_offset.max(self.durable_end());
+        let stable_end = shared.stability.stable_end(durable_end);
         self.durable.stable.send_if_modified(|stable| std::mem::replace(stable, stable_end) != stable_end);
+        self.durable.end.send_if_modified(|durable| std::mem::replace(durable, durable_end) != durable_end);
         Ok(())
     }
 

@@ -119,7 +119,13 @@ impl Producers {
         if !header.is_idempotent() {
             return None;
         }
-        if self.0.len() >= PRODUCERS_MAX && !self.0.contains_key(&header.producer_id) {
+        let known = self.0.contains_key(&header.producer_id);
+        if !known && marker.is_some() {
+            // Met when a log is read anew whose beginning was trimmed: which sequence comes next is not known, so the
+            // producer is not either, and may go on.
+            return None;
+        }
+        if !known && self.0.len() >= PRODUCERS_MAX {
             self.forget_idlest();
         }
         let producer = self.0.entry(header.producer_id).or_insert_with(|| Producer::new(header.producer_epoch));

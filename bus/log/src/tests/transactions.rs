@@ -89,6 +89,28 @@ fn a_reader_that_waits_hears_of_the_marker_alone() {
 }
 
 #[test]
+fn a_producer_of_whom_only_a_marker_is_left_may_go_on() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, _) = open(root.path());
+    let partition = store.create("t", 0).unwrap();
+    for sequence in 0..20 {
+        keep(&partition, within(3, sequence));
+    }
+    for _ in 20..40 {
+        keep(&partition, Sample { value_bytes: 100, ..Default::default() });
+    }
+    finish(&partition, 3, true);
+    partition.delete_before(40).unwrap();
+    drop((partition, store));
+    let dir = partition_dir(root.path());
+    fs::remove_file(dir.join("checkpoint")).unwrap();
+    let (store, _) = open(root.path());
+    let partition = store.get("t", 0).unwrap();
+    assert!(partition.log_start() > 19, "the records are gone");
+    assert_eq!(append(&partition, within(3, 20)).unwrap().base_offset, 41);
+}
+
+#[test]
 fn a_log_cut_at_every_byte_of_its_marker_leaves_the_transaction_open() {
     let root = tempfile::tempdir().unwrap();
     let (store, _) = LogStore::open(root.path(), LogOptions::default()).unwrap();
