@@ -194,7 +194,17 @@ impl Partition {
     /// # Errors
     /// When `from` is outside the log, or the bytes can't be read.
     pub fn slice(&self, from: i64, max_bytes: usize, until: i64, min_one: bool) -> Result<FileSlice, ReadError> {
-        self.retrying(|| self.try_slice(from, max_bytes, until, min_one))
+        let mut slice = self.retrying(|| self.try_slice(from, max_bytes, until, min_one))?;
+        // Compaction leaves batches without records. Nothing but those reads to librdkafka as if a record did not fit,
+        // so they are passed over where something follows.
+        while slice.records == 0 && !slice.is_empty() {
+            let next_offset = slice.next_offset;
+            match self.retrying(|| self.try_slice(next_offset, max_bytes, until, min_one))? {
+                next if next.is_empty() => break,
+                next => slice = next,
+            }
+        }
+        Ok(slice)
     }
 
     /// Tries again after what another try can find cured.
