@@ -15,8 +15,8 @@ use tokio::net::tcp::WriteHalf;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::server::TlsStream;
 
-use crate::connection::{End, STALLED};
-use crate::handlers::Answer;
+use crate::call::Answer;
+use crate::end::{End, STALLED};
 
 /// Answers that wait to be written or for the disk. Clients pipeline up to five requests that way.
 const ANSWERS_MAX: usize = 32;

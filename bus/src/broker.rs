@@ -7,10 +7,10 @@ use logmill_bus_protocol::ResponseError;
 use logmill_core::Shutdown;
 
 use crate::budget::Budget;
+use crate::call::Call;
 use crate::disk::Disk;
 use crate::fetch_sessions::Sessions;
 use crate::groups::Groups;
-use crate::handlers::Call;
 use crate::meters::Meters;
 use crate::producer_ids::ProducerIds;
 use crate::security::acl::Kind;

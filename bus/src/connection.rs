@@ -15,7 +15,9 @@ use tokio::time::Instant;
 
 use crate::answers::{self, Answers, Outlet};
 use crate::broker::Broker;
-use crate::handlers::{self, Answer, Call, Refused, sasl_authenticate};
+use crate::call::{Answer, Call};
+use crate::end::{End, STALLED};
+use crate::handlers::{self, sasl_authenticate};
 use crate::listener::Listener;
 use crate::pace::{LOOK, Pace};
 use crate::security::tls::{Tls, principal_of};
@@ -35,30 +37,8 @@ pub(crate) struct Limits {
 const PLAIN_REQUEST_BYTES_MAX: usize = 8 << 20;
 /// Smaller requests come in without asking for room: a thousand connections with one each are 64 MiB.
 const SMALL_REQUEST_BYTES: usize = 64 << 10;
-/// The rest of a request that has begun must come in this time, and an answer must be taken in this time.
-pub(crate) const STALLED: Duration = Duration::from_secs(60);
 /// A request of somebody who is not known yet: names, proofs and tokens.
 const LOGIN_REQUEST_BYTES_MAX: usize = 64 << 10;
-
-/// Why a connection ends that could have gone on.
-pub(crate) enum End {
-    /// The client went, or was idle, or the broker stops.
-    Quiet,
-    /// What came in can't be answered.
-    Refused(String),
-}
-
-impl From<std::io::Error> for End {
-    fn from(_: std::io::Error) -> Self {
-        Self::Quiet
-    }
-}
-
-impl From<Refused> for End {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused.to_string())
-    }
-}
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(

@@ -1,5 +1,6 @@
 //! Every version of everything that is served, over a real socket, and what happens to nonsense.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, BytesMut};
