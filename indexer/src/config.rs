@@ -30,8 +30,13 @@ pub struct Config {
     pub split_bytes_max: ByteSize,
     /// What is deleted, and when.
     pub retention: Retention,
-    /// Free disk space that is left alone: below it, reading from the bus pauses until there is more.
+    /// Documents that were erased by a query are found no more at once; within this time they are gone from the
+    /// disk, too.
+    pub erase_within: Period,
+    /// Free disk space that is left alone; what happens below it is told by `disk_policy`.
     pub disk_reserve: ByteSize,
+    /// What is done when less than that is free.
+    pub disk_policy: DiskPolicy,
     /// Paths that an index may have; values of further paths are kept but not searchable.
     pub fields_max: u32,
     /// Indexes that the store may have; events for further ones go to `logs-generic-default`.
@@ -46,6 +51,31 @@ pub struct Retention {
     pub age: Option<Period>,
     /// The oldest splits are deleted while all together take more than this on disk.
     pub bytes: Option<ByteSize>,
+    /// Limits of some indexes; the first rule that names an index counts. What it leaves out is as for all.
+    pub indices: Vec<IndexRetention>,
+}
+
+/// What is deleted of some indexes, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IndexRetention {
+    /// The indexes and data streams: a name, or a pattern with `*`.
+    pub index: String,
+    /// Their splits whose newest event is older are deleted.
+    pub age: Option<Period>,
+    /// Their oldest splits are deleted while they take more than this on disk, all of the rule together.
+    pub bytes: Option<ByteSize>,
+}
+
+/// What is done when the disk is low.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskPolicy {
+    /// Reading from the bus pauses until there is room again. Nothing is lost that the bus still has.
+    #[default]
+    BackPressure,
+    /// The oldest splits of all indexes are deleted.
+    DropOldest,
 }
 
 impl Default for Config {
@@ -62,7 +92,9 @@ impl Default for Config {
             flush_bytes: ByteSize(64 << 20),
             split_bytes_max: ByteSize(512 << 20),
             retention: Retention::default(),
+            erase_within: Period::secs(86_400),
             disk_reserve: ByteSize(512 << 20),
+            disk_policy: DiskPolicy::default(),
             fields_max: 1000,
             indices_max: 1000,
         }
@@ -87,8 +119,11 @@ impl Checked for Config {
             "must be at least 1 MiB and at most half of `memory`: while one half is written the other fills",
         );
         refuse(self.split_bytes_max.0 < 1 << 20, "split_bytes_max", "must be at least 1 MiB");
+        refuse(self.erase_within.0.as_secs() < 1, "erase_within", "must be at least 1s");
         refuse(self.fields_max < 10, "fields_max", "must be at least 10");
         refuse(self.indices_max < 1, "indices_max", "must be at least 1");
+        let nameless = self.retention.indices.iter().any(|rule| rule.index.is_empty());
+        refuse(nameless, "retention.indices", "every rule needs an `index`: a name or a pattern");
         refuse(self.topic.is_empty(), "topic", "must not be empty");
         refuse(self.group.is_empty(), "group", "must not be empty");
         refuse(

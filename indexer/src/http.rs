@@ -6,12 +6,14 @@ mod body;
 mod bulk;
 mod cat;
 mod cluster;
+mod delete_by_query;
 mod document;
 mod indices;
 mod params;
 mod refused;
 mod search;
 mod shape;
+mod tasks;
 mod work;
 
 use std::sync::Arc;
@@ -51,6 +53,7 @@ struct Shared {
     writer: bulk::Writer,
     bodies: body::Room,
     searches: work::Searches,
+    tasks: Arc<tasks::Tasks>,
 }
 
 impl std::ops::Deref for Api {
@@ -70,6 +73,7 @@ pub(crate) fn routes(state: AppState) -> Router {
         writer: bulk::Writer::new(state.bus, state.config.topic.clone()),
         bodies: body::Room::new(),
         searches: work::Searches::new(),
+        tasks: Arc::default(),
     }));
     let served = searching()
         .merge(writing())
@@ -109,6 +113,9 @@ fn writing() -> Router<Api> {
         )
         .route("/{index}/_create/{id}", put(document::create).post(document::create))
         .route("/{index}/_source/{id}", get(document::source))
+        .route("/{index}/_delete_by_query", post(delete_by_query::delete_by_query))
+        .route("/_tasks/{id}", get(tasks::show))
+        .route("/_tasks/{id}/_cancel", post(tasks::cancel))
         .route("/_mget", get(document::mget_all).post(document::mget_all))
         .route("/{index}/_mget", get(document::mget).post(document::mget))
 }

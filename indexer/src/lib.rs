@@ -13,5 +13,5 @@ mod schema;
 mod service;
 mod store;
 
-pub use config::{Config, Retention};
+pub use config::{Config, DiskPolicy, IndexRetention, Retention};
 pub use service::{BuildError, RunError, Service};

@@ -11,6 +11,7 @@ pub(crate) mod fetch;
 pub(crate) mod fields;
 pub(crate) mod highlight;
 pub(crate) mod limits;
+pub(crate) mod matching;
 pub(crate) mod pattern;
 pub(crate) mod range;
 pub(crate) mod request;

@@ -5,6 +5,8 @@
 
 pub(crate) mod building;
 pub(crate) mod catalog;
+mod erase;
+mod failpoint;
 mod flush;
 pub(crate) mod manifest;
 mod merge;
@@ -36,6 +38,8 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use catalog::{Catalog, IndexState};
+pub(crate) use erase::Doomed;
+pub(crate) use flush::FlushError;
 use manifest::{Edit, IndexMeta, Manifest, MarkMeta};
 pub(crate) use names::NoSuchIndex;
 pub(crate) use open::OpenError;
@@ -68,6 +72,9 @@ pub(crate) struct Store {
     _lock: std::fs::File,
     #[cfg(test)]
     _folder: Option<tempfile::TempDir>,
+    /// The next number that a test's document gets.
+    #[cfg(test)]
+    next_seq: AtomicU64,
 }
 
 /// What a tick adds: documents and the place on the bus up to which they go.
@@ -193,6 +200,7 @@ impl Store {
     /// # Errors
     /// When a part with replaced documents can't be read.
     pub(crate) fn publish(&self, batch: Batch) -> tantivy::Result<()> {
+        failpoint::hit("ingest.before_publish");
         let Batch { parts, mut mappings, replaced, next, marks } = batch;
         self.change(|catalog, pending| {
             for (index, id) in &replaced {
@@ -321,12 +329,14 @@ fn replace_in(catalog: &mut Catalog, pending: &mut Pending, index: &str, id: &st
         if documents.is_empty() {
             continue;
         }
-        if part.place == Place::Disk {
-            pending.deleted.entry(part.id).or_default().extend(&documents);
-        }
-        *part = Arc::new(part.without(&documents)?);
+        *part = Arc::new(pending.bury(part, &documents)?);
     }
     Ok(())
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
 }
 
 fn meta_of(state: &IndexState) -> IndexMeta {
@@ -335,6 +345,7 @@ fn meta_of(state: &IndexState) -> IndexMeta {
         created_ms: state.created_ms,
         mapping: state.mapping.clone(),
         splits: BTreeMap::new(),
+        max_age_ms: None,
     }
 }
 

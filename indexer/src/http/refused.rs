@@ -11,7 +11,7 @@ use super::answer::{self, Answer};
 use crate::query::error::EsError;
 
 /// Endpoints that exist elsewhere, with what to do instead.
-const REFUSED: [(&str, &str); 22] = [
+const REFUSED: [(&str, &str); 21] = [
     ("/_index_template", "index templates are not supported: types come from the first value of each field"),
     ("/_index_template/{name}", "index templates are not supported: types come from the first value of each field"),
     ("/_template/{name}", "index templates are not supported: types come from the first value of each field"),
@@ -29,7 +29,6 @@ const REFUSED: [(&str, &str); 22] = [
         "/{index}/_async_search",
         "asynchronous searches are not supported: use [_search]; closing the connection cancels it",
     ),
-    ("/{index}/_delete_by_query", "documents can't be deleted one by one: delete whole indexes, or set a retention"),
     ("/{index}/_update_by_query", "documents can't be changed: logs are appended"),
     ("/{index}/_update/{id}", "documents can't be changed: logs are appended"),
     ("/_reindex", "reindexing is not supported: events can be read from the bus again"),

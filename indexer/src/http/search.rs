@@ -122,7 +122,7 @@ fn amend(request: &mut SearchRequest, params: &mut Params) -> Result<(), EsError
 }
 
 /// `q` with its companions.
-fn query_of(params: &mut Params) -> Result<Option<Clause>, EsError> {
+pub(super) fn query_of(params: &mut Params) -> Result<Option<Clause>, EsError> {
     params.ignore(&["analyze_wildcard", "lenient", "analyzer"]);
     let operator = match params.take("default_operator").map(|text| text.to_ascii_lowercase()).as_deref() {
         None | Some("or") => Operator::Or,
@@ -134,7 +134,7 @@ fn query_of(params: &mut Params) -> Result<Option<Clause>, EsError> {
 }
 
 /// The view of the chosen indexes, without parts that can't hold a match.
-fn view(shared: &Shared, index: &str, ignore_unavailable: bool, query: &Clause) -> Result<View, EsError> {
+pub(super) fn view(shared: &Shared, index: &str, ignore_unavailable: bool, query: &Clause) -> Result<View, EsError> {
     let (lower, upper) = compile::time_bounds(query, Timestamp::now());
     let time = ((lower, upper) != (i64::MIN, i64::MAX)).then_some(lower..=upper);
     let mut expression = index.to_owned();
@@ -223,7 +223,7 @@ pub(super) async fn count(
 }
 
 /// The `query` of a body that has nothing else.
-fn query_in(body: Value, what: &str) -> Result<Clause, EsError> {
+pub(super) fn query_in(body: Value, what: &str) -> Result<Clause, EsError> {
     if body.is_null() {
         return Ok(Clause::All);
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::manifest::{Edit, IndexMeta, MarkMeta, SplitMeta};
 use super::part::{Part, Place};
 use super::pending::Ticket;
-use super::{SplitError, Store, meta_of, split};
+use super::{SplitError, Store, failpoint, meta_of, now_ms, split};
 
 /// Documents could not be written; they stay in memory and are tried again.
 #[derive(Debug, thiserror::Error)]
@@ -50,15 +50,15 @@ impl Store {
     /// When the disk refuses: everything is then as before.
     pub(crate) fn flush(&self) -> Result<(), FlushError> {
         let _one = self.flushing.lock();
-        let cut = self.cut();
+        let mut cut = self.cut();
         if cut.is_empty() {
-            self.changes.lock().give_back(cut.parts());
+            self.changes.lock().give_back(cut.parts(), &cut.ticket);
             return Ok(());
         }
         let mut written = BTreeMap::new();
-        let done = self.write(&cut, &mut written).and_then(|()| self.settle(&cut, &mut written));
+        let done = self.write(&cut, &mut written).and_then(|()| self.settle(&mut cut, &mut written));
         let mut pending = self.changes.lock();
-        pending.give_back(cut.parts());
+        pending.give_back(cut.parts(), &cut.ticket);
         if done.is_err() {
             pending.restore(cut.next, cut.marks, cut.deleted);
             drop(pending);
@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Makes the splits count, and lets searches read them instead of what was in memory.
-    fn settle(&self, cut: &Cut, written: &mut BTreeMap<Arc<str>, (SplitMeta, Part)>) -> Result<(), FlushError> {
+    fn settle(&self, cut: &mut Cut, written: &mut BTreeMap<Arc<str>, (SplitMeta, Part)>) -> Result<(), FlushError> {
         let mut manifest = self.manifest.lock();
         let known = self.catalog.load();
         let still_there = |name: &Arc<str>| {
@@ -117,8 +117,14 @@ impl Store {
             let splits = written.get(name).map(|(split, _)| (split.id, split.clone())).into_iter().collect();
             indexes.insert(name.clone(), IndexMeta { splits, ..meta.clone() });
         }
-        let deleted = cut.deleted.clone();
-        manifest.append(&Edit::Flush { next: cut.next.clone(), marks: cut.marks.clone(), indexes, deleted })?;
+        // Also what was deleted since the cut: a merge that ended meanwhile has moved documents to another split.
+        for (split, documents) in std::mem::take(&mut self.changes.lock().deleted) {
+            cut.deleted.entry(split).or_default().extend(documents);
+        }
+        failpoint::hit("flush.before_manifest");
+        let (next, marks, deleted) = (cut.next.clone(), cut.marks.clone(), cut.deleted.clone());
+        manifest.append(&Edit::Flush { next, marks, indexes, deleted, at_ms: now_ms() })?;
+        failpoint::hit("flush.after_manifest");
         let settled = std::mem::take(written);
         self.change(|catalog, pending| {
             for (name, (_, sources)) in cut.indexes.iter().filter(|(name, _)| !lost.contains(name)) {
@@ -129,7 +135,7 @@ impl Store {
                 if lost.contains(&name) {
                     self.remove_folders(&[meta.id]);
                 } else if let Some(index) = catalog.indexes.get_mut(&name) {
-                    index.parts.push(Arc::new(pending.up_to_date(part, &cut.ticket)?));
+                    index.parts.push(Arc::new(pending.up_to_date(part, &mut cut.ticket)?));
                 }
             }
             Ok::<_, tantivy::TantivyError>(())

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 pub(crate) use state::{Edit, IndexMeta, MarkMeta, SplitFile, SplitMeta, State};
 
 const MAGIC: &[u8; 8] = b"LMMANIF\0";
-const VERSION: u32 = 1;
+/// 2: changes that the first version does not know; its files are still read.
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 16;
 /// A record is a change or a snapshot: even a million watermarks stay far below this.
 const RECORD_BYTES_MAX: u32 = 1 << 30;

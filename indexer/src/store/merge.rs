@@ -8,7 +8,8 @@ use tantivy::directory::RamDirectory;
 use super::flush::FlushError;
 use super::manifest::Edit;
 use super::part::{self, Label, Part, PartId, Place};
-use super::{Store, split};
+use super::pending::Ticket;
+use super::{Store, failpoint, split};
 
 /// Parts of one level that become one of the next: measured best at 8 to 16.
 const FAN_IN: usize = 10;
@@ -27,7 +28,7 @@ impl Store {
     /// When a part can't be merged.
     pub(crate) fn merge_memory(&self) -> tantivy::Result<bool> {
         let _whole = self.memory_merges.lock();
-        let (parts, ticket) = {
+        let (parts, mut ticket) = {
             let mut pending = self.changes.lock();
             let catalog = self.catalog.load();
             let picked = pending.free(&catalog, Place::Memory).find_map(|(_, parts)| of_one_level(&parts));
@@ -39,14 +40,14 @@ impl Store {
         let outcome = match merged {
             Err(error) => Err(error),
             Ok(part) => self.change(|catalog, pending| {
-                let part = pending.up_to_date(part, &ticket)?;
+                let part = pending.up_to_date(part, &mut ticket)?;
                 let removed: Vec<PartId> = parts.iter().map(|part| part.id).collect();
                 // False when the index was deleted meanwhile: then the merge is dropped with it.
                 let _ = catalog.replace(&part.index.clone(), &removed, Some(Arc::new(part)));
                 Ok(())
             }),
         };
-        self.changes.lock().give_back(parts.iter());
+        self.changes.lock().give_back(parts.iter(), &ticket);
         outcome.map(|()| true)
     }
 
@@ -64,7 +65,7 @@ impl Store {
     /// # Errors
     /// When the disk refuses: everything is then as before.
     pub(crate) fn merge_splits(&self, now_ns: i64) -> Result<bool, FlushError> {
-        let (parts, ticket) = {
+        let (parts, mut ticket) = {
             let mut pending = self.changes.lock();
             let catalog = self.catalog.load();
             let picked = pending
@@ -74,18 +75,20 @@ impl Store {
             let ticket = pending.take(&parts);
             (parts, ticket)
         };
-        let merged = self.merge_on_disk(&parts, &ticket);
-        self.changes.lock().give_back(parts.iter());
+        let merged = self.merge_on_disk(&parts, &mut ticket);
+        self.changes.lock().give_back(parts.iter(), &ticket);
         merged.map(|()| true)
     }
 
-    fn merge_on_disk(&self, parts: &[Arc<Part>], ticket: &super::pending::Ticket) -> Result<(), FlushError> {
+    /// Puts one split in the place of some.
+    pub(super) fn merge_on_disk(&self, parts: &[Arc<Part>], ticket: &mut Ticket) -> Result<(), FlushError> {
         let Some(index) = parts.first().map(|part| part.index.clone()) else { return Ok(()) };
         let removed: Vec<PartId> = parts.iter().map(|part| part.id).collect();
         let folder = self.splits_folder();
         self.check_disk_reserve()?;
+        failpoint::hit("merge.before_write");
         // A split without documents would be read by every search for nothing.
-        let added = match parts.iter().all(|part| part.docs() == 0) {
+        let mut added = match parts.iter().all(|part| part.docs() == 0) {
             true => None,
             false => {
                 let meta = split::write(&folder, self.next_part(), parts)?;
@@ -101,12 +104,20 @@ impl Store {
             self.remove_folders(added_id.as_slice());
             return Ok(());
         }
+        if let Some((meta, part)) = &mut added {
+            // Documents that left their split meanwhile must not come back with the record that drops that split.
+            meta.deleted = self.changes.lock().gone_from(part, ticket)?;
+            meta.deleted_since_ms = (!meta.deleted.is_empty()).then(super::now_ms);
+            *part = part.without(&meta.deleted)?;
+        }
+        failpoint::hit("merge.before_manifest");
         let metas = added.iter().map(|(meta, _)| meta.clone()).collect();
         let edit = Edit::Replace { index: index.clone(), removed: removed.clone(), added: metas };
         if let Err(error) = manifest.append(&edit) {
             self.remove_folders(added_id.as_slice());
             return Err(error.into());
         }
+        failpoint::hit("merge.after_manifest");
         self.change(|catalog, pending| {
             let part = added.map(|(_, part)| pending.up_to_date(part, ticket)).transpose()?;
             let _ = catalog.replace(&index, &removed, part.map(Arc::new));

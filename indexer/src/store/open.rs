@@ -82,6 +82,8 @@ impl Store {
             _lock: lock,
             #[cfg(test)]
             _folder: None,
+            #[cfg(test)]
+            next_seq: AtomicU64::new(0),
         };
         Ok((store, findings))
     }

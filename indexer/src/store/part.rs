@@ -140,6 +140,36 @@ impl Part {
         })
     }
 
+    /// Whether a document still counts.
+    pub(crate) fn is_alive(&self, document: u32) -> bool {
+        document < self.segment.meta().max_doc() && self.deleted.binary_search(&document).is_err()
+    }
+
+    /// The numbers on the bus of documents, ascending.
+    ///
+    /// # Errors
+    /// When the column can't be read.
+    pub(crate) fn seqs_of(&self, documents: &[u32]) -> tantivy::Result<Vec<u64>> {
+        let column = self.reader.fast_fields().u64("seq")?;
+        let mut seqs: Vec<u64> = documents.iter().filter_map(|document| column.first(*document)).collect();
+        seqs.sort_unstable();
+        Ok(seqs)
+    }
+
+    /// The living documents with these numbers, which are ascending.
+    ///
+    /// # Errors
+    /// When the column can't be read.
+    pub(crate) fn documents_at(&self, seqs: &[u64]) -> tantivy::Result<Vec<u32>> {
+        let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { return Ok(Vec::new()) };
+        let column = self.reader.fast_fields().u64("seq")?;
+        if *last < column.min_value() || column.max_value() < *first {
+            return Ok(Vec::new());
+        }
+        let wanted = |document: &u32| column.first(*document).is_some_and(|seq| seqs.binary_search(&seq).is_ok());
+        Ok(self.reader.doc_ids_alive().filter(wanted).collect())
+    }
+
     /// How many documents it holds.
     pub(crate) fn docs(&self) -> u64 {
         u64::from(self.reader.num_docs())

@@ -1,11 +1,11 @@
 //! What is in memory only and what is being worked on: the other half of the catalog.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::catalog::Catalog;
 use super::manifest::MarkMeta;
-use super::part::{Part, PartId};
+use super::part::{Part, PartId, Place};
 
 /// What the next flush makes durable, and which parts are taken.
 #[derive(Debug, Default)]
@@ -14,19 +14,33 @@ pub(crate) struct Pending {
     pub(crate) next: BTreeMap<i32, i64>,
     /// The origins that moved since the last flush.
     pub(crate) marks: HashMap<(i32, Arc<str>), MarkMeta>,
-    /// Documents of splits that were replaced since the last flush.
+    /// Documents of splits that were replaced or erased since the last flush.
     pub(crate) deleted: BTreeMap<u64, Vec<u32>>,
     /// Parts that a flush or a merge works on.
     pub(crate) taken: HashSet<PartId>,
-    /// How many flushes and merges are at work.
-    workers: usize,
-    /// Ids replaced while any is at work: its result has the documents as they were before.
-    replaced: Vec<(Arc<str>, Box<str>)>,
+    /// Where in the list of departures each flush and merge began that is at work, and how many did there.
+    open: BTreeMap<u64, usize>,
+    /// What left while any is at work: its result has the documents as they were before.
+    departures: VecDeque<Departure>,
+    /// Departures that nobody needs any more and that were dropped from the list.
+    dropped: u64,
 }
 
-/// A flush or merge that began after so many replacements.
+/// Documents that left an index.
 #[derive(Debug)]
-pub(crate) struct Ticket(usize);
+pub(crate) enum Departure {
+    /// All that had this id.
+    Id(Arc<str>, Box<str>),
+    /// Those with these numbers, ascending.
+    Seqs(Arc<str>, Arc<[u64]>),
+}
+
+/// A flush or merge, and up to where in the list of departures its result is.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    began: u64,
+    seen: u64,
+}
 
 impl Pending {
     /// Takes up what a tick published.
@@ -40,47 +54,82 @@ impl Pending {
         for mark in marks {
             self.marks.insert((mark.partition, mark.source.clone()), mark);
         }
-        if self.workers > 0 {
-            self.replaced.extend(replaced);
+        for (index, id) in replaced {
+            self.departed(|| Departure::Id(index, id));
+        }
+    }
+
+    /// Notes what left, for the results of those at work.
+    pub(crate) fn departed(&mut self, departure: impl FnOnce() -> Departure) {
+        if !self.open.is_empty() {
+            self.departures.push_back(departure());
         }
     }
 
     /// Takes parts to work on.
     pub(crate) fn take(&mut self, parts: &[Arc<Part>]) -> Ticket {
-        self.workers += 1;
+        let now = self.dropped + self.departures.len() as u64;
+        *self.open.entry(now).or_default() += 1;
         self.taken.extend(parts.iter().map(|part| part.id));
-        Ticket(self.replaced.len())
+        Ticket { began: now, seen: now }
     }
 
     /// Gives parts back, worked on or not.
-    pub(crate) fn give_back<'p>(&mut self, parts: impl Iterator<Item = &'p Arc<Part>>) {
-        self.workers = self.workers.saturating_sub(1);
-        if self.workers == 0 {
-            self.replaced.clear();
+    pub(crate) fn give_back<'p>(&mut self, parts: impl Iterator<Item = &'p Arc<Part>>, ticket: &Ticket) {
+        if let Some(count) = self.open.get_mut(&ticket.began) {
+            *count -= 1;
+            if *count == 0 {
+                self.open.remove(&ticket.began);
+            }
+        }
+        let end = self.dropped + self.departures.len() as u64;
+        let needed_from = self.open.keys().next().copied().unwrap_or(end);
+        while self.dropped < needed_from && self.departures.pop_front().is_some() {
+            self.dropped += 1;
         }
         for part in parts {
             self.taken.remove(&part.id);
         }
     }
 
-    /// A work's result without the documents that were replaced meanwhile.
+    /// The documents of a work's result that left since the work began, or since this was last asked.
     ///
     /// # Errors
     /// When it can't be read.
-    pub(crate) fn up_to_date(&mut self, part: Part, ticket: &Ticket) -> tantivy::Result<Part> {
+    pub(crate) fn gone_from(&self, part: &Part, ticket: &mut Ticket) -> tantivy::Result<Vec<u32>> {
         let mut gone = Vec::new();
-        for (index, id) in self.replaced.iter().skip(ticket.0) {
-            if *index == part.index {
-                gone.extend(part.documents_of(id)?);
+        let unseen = usize::try_from(ticket.seen.saturating_sub(self.dropped)).unwrap_or(usize::MAX);
+        for departure in self.departures.iter().skip(unseen) {
+            match departure {
+                Departure::Id(index, id) if *index == part.index => gone.extend(part.documents_of(id)?),
+                Departure::Seqs(index, seqs) if *index == part.index => gone.extend(part.documents_at(seqs)?),
+                _ => {}
             }
         }
-        if gone.is_empty() {
-            return Ok(part);
+        ticket.seen = self.dropped + self.departures.len() as u64;
+        gone.sort_unstable();
+        gone.dedup();
+        Ok(gone)
+    }
+
+    /// A work's result without the documents that left meanwhile.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) fn up_to_date(&mut self, part: Part, ticket: &mut Ticket) -> tantivy::Result<Part> {
+        let gone = self.gone_from(&part, ticket)?;
+        if gone.is_empty() { Ok(part) } else { self.bury(&part, &gone) }
+    }
+
+    /// A part without some of its living documents; what that changes on disk is noted.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) fn bury(&mut self, part: &Part, documents: &[u32]) -> tantivy::Result<Part> {
+        if part.place == Place::Disk {
+            self.deleted.entry(part.id).or_default().extend(documents);
         }
-        if part.place == super::part::Place::Disk {
-            self.deleted.entry(part.id).or_default().extend(&gone);
-        }
-        part.without(&gone)
+        part.without(documents)
     }
 
     /// Puts back what a flush took and could not write; what came later wins.
@@ -100,7 +149,7 @@ impl Pending {
     pub(crate) fn free<'c>(
         &self,
         catalog: &'c Catalog,
-        place: super::part::Place,
+        place: Place,
     ) -> impl Iterator<Item = (&'c Arc<str>, Vec<Arc<Part>>)> {
         catalog.indexes.iter().map(move |(name, index)| {
             let free = index.parts.iter().filter(|part| part.place == place && !self.taken.contains(&part.id));

@@ -1,12 +1,17 @@
 //! Deleting what is too old or too much, a whole split at a time, and keeping the disk from filling up.
 
-use std::io;
+mod limits;
 
-use logmill_core::config::Period;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::manifest::{Edit, SplitMeta};
 use super::part::PartId;
-use super::{Store, split};
+use super::{ChangeError, NoSuchIndex, Store, failpoint, split};
+use crate::config::DiskPolicy;
+use limits::Candidate;
 
 impl Store {
     /// Deletes splits that are past their time or beyond the size that was allowed. Says how many.
@@ -14,46 +19,70 @@ impl Store {
     /// # Errors
     /// When the manifest can't be written.
     pub(crate) fn retain(&self, now_ns: i64) -> io::Result<usize> {
+        let wanted = self.bytes_to_free()?;
         let mut manifest = self.manifest.lock();
-        let retention = &self.config.retention;
         let taken = self.changes.lock().taken.clone();
-        let mut gone = Vec::new();
+        let retention = &self.config.retention;
+        let mut all = Vec::new();
         for (name, index) in &manifest.state().indexes {
-            // A split that is being merged is looked at again when that is done.
-            let splits = index.splits.values().filter(|split| !taken.contains(&split.id));
-            gone.extend(
-                splits.filter(|split| is_too_old(split, retention.age, now_ns)).map(|split| (name.clone(), split.id)),
-            );
+            let limits = limits::limits_of(retention, name, index.max_age_ms.map(Duration::from_millis));
+            all.extend(index.splits.values().map(|split| Candidate {
+                index: name.clone(),
+                id: split.id,
+                newest_ns: split.newest_ns,
+                bytes: split.bytes,
+                limits,
+                taken: taken.contains(&split.id),
+            }));
         }
-        if let Some(limit) = retention.bytes {
-            let mut left: Vec<_> = manifest
-                .state()
-                .indexes
-                .iter()
-                .flat_map(|(name, index)| index.splits.values().map(move |split| (name, split)))
-                .filter(|(_, split)| !gone.iter().any(|(_, id)| *id == split.id))
-                .collect();
-            left.sort_by_key(|(_, split)| split.newest_ns);
-            let mut total: u64 = left.iter().map(|(_, split)| split.bytes).sum();
-            for (name, split) in left.into_iter().filter(|(_, split)| !taken.contains(&split.id)) {
-                if total <= limit.0 {
-                    break;
-                }
-                total -= split.bytes;
-                gone.push((name.clone(), split.id));
-            }
-        }
-        gone.sort();
-        for chunk in gone.chunk_by(|one, other| one.0 == other.0) {
-            let Some((index, _)) = chunk.first() else { continue };
-            let removed: Vec<PartId> = chunk.iter().map(|(_, id)| *id).collect();
+        let gone: BTreeMap<Arc<str>, Vec<PartId>> =
+            limits::chosen(all, retention.bytes.map(|bytes| bytes.0), wanted, now_ns);
+        for (index, removed) in &gone {
+            failpoint::hit("retention.before_manifest");
             manifest.append(&Edit::Replace { index: index.clone(), removed: removed.clone(), added: Vec::new() })?;
+            failpoint::hit("retention.after_manifest");
             self.change(|catalog, _| {
-                let _ = catalog.replace(index, &removed, None);
+                let _ = catalog.replace(index, removed, None);
             });
-            self.remove_folders(&removed);
+            self.remove_folders(removed);
         }
-        Ok(gone.len())
+        Ok(gone.values().map(Vec::len).sum())
+    }
+
+    /// Sets how old events of an index may become, as a lifecycle policy has it; what the configuration says is never
+    /// prolonged by it. `None` leaves the index to the configuration.
+    ///
+    /// # Errors
+    /// When there is no such index on disk, or the manifest can't be written.
+    pub(crate) fn set_max_age(&self, index: &str, max_age: Option<Duration>) -> Result<(), ChangeError> {
+        let max_age_ms = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let mut manifest = self.manifest.lock();
+        let Some((name, meta)) = manifest.state().indexes.get_key_value(index) else {
+            return Err(NoSuchIndex(index.to_owned()).into());
+        };
+        if meta.max_age_ms == max_age_ms {
+            return Ok(());
+        }
+        let edit = Edit::Age { index: name.clone(), max_age_ms };
+        Ok(manifest.append(&edit)?)
+    }
+
+    /// Whether less is free on the disk than is to be left alone.
+    ///
+    /// # Errors
+    /// When the disk can't be asked.
+    pub(crate) fn is_disk_low(&self) -> io::Result<bool> {
+        Ok(free_bytes(&self.folder)? < self.config.disk_reserve.0)
+    }
+
+    /// The bytes of old splits that have to make room for new ones.
+    fn bytes_to_free(&self) -> io::Result<u64> {
+        if self.config.disk_policy == DiskPolicy::BackPressure || !self.is_disk_low()? {
+            return Ok(0);
+        }
+        // A quarter more, so that it does not begin again with the next split.
+        let reserve = self.config.disk_reserve.0;
+        Ok((reserve + reserve / 4).saturating_sub(free_bytes(&self.folder)?))
     }
 
     /// Forgets the origins without news since before a day.
@@ -112,12 +141,6 @@ impl Store {
             ),
         ))
     }
-}
-
-fn is_too_old(split: &SplitMeta, age: Option<Period>, now_ns: i64) -> bool {
-    let Some(Period(age)) = age else { return false };
-    let age_ns = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
-    split.newest_ns < now_ns.saturating_sub(age_ns)
 }
 
 fn free_bytes(folder: &std::path::Path) -> io::Result<u64> {

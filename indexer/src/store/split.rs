@@ -70,7 +70,16 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>]) -> Resul
     sync_folder(folder).and_then(|()| sync_folder(splits)).map_err(io)?;
     let time = part::time_of(parts);
     let bytes = files.iter().map(|file| file.bytes).sum();
-    Ok(SplitMeta { id, docs, bytes, oldest_ns: *time.start(), newest_ns: *time.end(), files, deleted: Vec::new() })
+    Ok(SplitMeta {
+        id,
+        docs,
+        bytes,
+        oldest_ns: *time.start(),
+        newest_ns: *time.end(),
+        files,
+        deleted: Vec::new(),
+        deleted_since_ms: None,
+    })
 }
 
 /// Opens a split that the manifest names.

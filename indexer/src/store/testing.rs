@@ -20,10 +20,12 @@ pub(crate) fn store_of(index: &str, documents: &[serde_json::Value], docs_a_part
     store
 }
 
-/// Adds documents; their `seq` goes on from the documents that the store has. `_id` in a document is the
+/// Adds documents; their `seq` goes on from the highest that the store has. `_id` in a document is the
 /// client's id and is taken out of the source; it replaces an earlier document of the same id.
 pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], docs_a_part: usize) {
-    let mut seq: u64 = store.indices().iter().map(|index| index.docs).sum();
+    let known =
+        store.catalog.load().parts().map(|part| 1 + part.reader.fast_fields().u64("seq").unwrap().max_value()).max();
+    store.next_seq.fetch_max(known.unwrap_or(0), Ordering::Relaxed);
     let name: Arc<str> = index.into();
     for chunk in documents.chunks(docs_a_part.max(1)) {
         let known = store.index_types(index).map(|(_, mapping)| mapping);
@@ -35,8 +37,8 @@ pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], d
             let id = document.as_object_mut().and_then(|map| map.shift_remove("_id"));
             let id: Option<Box<str>> = id.and_then(|id| id.as_str().map(Box::from));
             replaced.extend(id.iter().map(|id| (name.clone(), id.clone())));
+            let seq = store.next_seq.fetch_add(1, Ordering::Relaxed);
             let facts = RecordFacts { time_ns: 0, seq, id };
-            seq += 1;
             building.add(parse::document(&document.to_string().into(), facts, &mut registry).0).unwrap();
         }
         let part = building.finish(store.next_part()).unwrap();

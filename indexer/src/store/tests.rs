@@ -268,7 +268,7 @@ fn splits_past_their_time_or_beyond_the_size_go() {
     assert_eq!(store.retain(noon_of_the_fourth).unwrap(), 2);
     assert_eq!(seqs(&store).len(), 2);
     Arc::get_mut(&mut store).unwrap().config.retention =
-        crate::config::Retention { age: None, bytes: Some(ByteSize(1)) };
+        crate::config::Retention { bytes: Some(ByteSize(1)), ..Default::default() };
     assert_eq!(store.retain(noon_of_the_fourth).unwrap(), 2);
     assert_eq!(std::fs::read_dir(store.splits_folder()).unwrap().count(), 0);
     assert_eq!(store.indices().len(), 1);
@@ -302,4 +302,33 @@ fn without_free_disk_nothing_is_written_and_nothing_is_lost() {
     Arc::get_mut(&mut store).unwrap().config.disk_reserve = ByteSize(0);
     store.flush().unwrap();
     assert_eq!((seqs(&store).len(), store.hot_bytes()), (10, 0));
+}
+
+#[test]
+fn on_a_low_disk_the_oldest_go_when_told_so() {
+    let mut store = testing::empty();
+    for day in 1..=3 {
+        testing::add(&store, "logs-a", &[json!({"@timestamp": format!("2026-01-0{day}T12:00:00Z")})], 1);
+        store.flush().unwrap();
+    }
+    Arc::get_mut(&mut store).unwrap().config.disk_reserve = ByteSize(u64::MAX / 2);
+    assert_eq!(store.retain(0).unwrap(), 0);
+    Arc::get_mut(&mut store).unwrap().config.disk_policy = crate::config::DiskPolicy::DropOldest;
+    assert_eq!(store.retain(0).unwrap(), 3);
+}
+
+#[test]
+fn a_policy_ages_an_index_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    testing::add(&store, "logs-a", &[json!({"@timestamp": "2026-01-01T12:00:00Z"})], 1);
+    testing::add(&store, "logs-b", &[json!({"@timestamp": "2026-01-01T12:00:00Z"})], 1);
+    store.flush().unwrap();
+    store.set_max_age("logs-a", Some(std::time::Duration::from_secs(86_400))).unwrap();
+    assert!(matches!(store.set_max_age("none", None), Err(ChangeError::Missing(_))));
+    drop(store);
+    let store = open(folder.path());
+    let days_later = 1_767_225_600_000_000_000 + 5 * 86_400_000_000_000;
+    assert_eq!(store.retain(days_later).unwrap(), 1);
+    assert_eq!(store.view("logs-b", None).unwrap().parts.len(), 1);
 }

@@ -11,6 +11,7 @@ use logmill_core::StatusBoard;
 use logmill_core::retry::Backoff;
 
 use super::Store;
+use crate::config::DiskPolicy;
 use crate::ingest::watermark::REMEMBERED_DAYS;
 use crate::ingest::worker::day_of;
 
@@ -131,6 +132,8 @@ fn flush(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
 fn keep_splits(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
     let merges = board.counter("split_merges");
     let deleted = board.counter("splits_deleted");
+    let rewrites = board.counter("splits_rewritten");
+    let drops = store.config.disk_policy == DiskPolicy::DropOldest;
     let mut retained: Option<Instant> = None;
     let mut verified = Instant::now();
     let mut to_verify = store.split_ids();
@@ -148,7 +151,17 @@ fn keep_splits(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
                 std::thread::sleep(Duration::from_secs(5));
             }
         }
-        if retained.is_none_or(|at| at.elapsed() > RETENTION_EVERY) {
+        match store.rewrite_erased(now.as_millisecond()) {
+            Ok(rewritten) => {
+                rewrites.add(u64::from(rewritten));
+                board.set_problem("erasing", None);
+            }
+            Err(error) => {
+                board.set_problem("erasing", Some(format!("erased documents are still on the disk: {error}")))
+            }
+        }
+        let low = drops && store.is_disk_low().unwrap_or(false);
+        if low || retained.is_none_or(|at| at.elapsed() > RETENTION_EVERY) {
             retained = Some(Instant::now());
             let forgotten = store.forget_marks(day_of(now).saturating_sub(REMEMBERED_DAYS));
             match store.retain(now_ns).and_then(|splits| forgotten.map(|()| splits)) {

@@ -30,6 +30,9 @@ pub(crate) struct IndexMeta {
     #[serde(with = "types")]
     pub(crate) mapping: Arc<Mapping>,
     pub(crate) splits: BTreeMap<u64, SplitMeta>,
+    /// How old its events may become, as a lifecycle policy has it, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_age_ms: Option<u64>,
 }
 
 /// A split: a folder named after its id.
@@ -44,6 +47,9 @@ pub(crate) struct SplitMeta {
     /// Documents that no longer count, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) deleted: Vec<u32>,
+    /// When the first of them was deleted, in milliseconds since 1970: how long they have been on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) deleted_since_ms: Option<i64>,
 }
 
 /// A file of a split, as it was when it was written.
@@ -78,9 +84,12 @@ pub(crate) enum Edit {
         /// By index: what it is now, with only the new splits.
         #[serde(with = "named")]
         indexes: BTreeMap<Arc<str>, IndexMeta>,
-        /// Documents of older splits that were replaced: split → document numbers.
+        /// Documents of older splits that were replaced or erased: split → document numbers.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         deleted: BTreeMap<u64, Vec<u32>>,
+        /// When that was, in milliseconds since 1970.
+        #[serde(default)]
+        at_ms: i64,
     },
     /// Splits of an index were replaced by others (merged), or by none (retention, damage).
     Replace {
@@ -100,6 +109,12 @@ pub(crate) enum Edit {
         #[serde(with = "text")]
         index: Arc<str>,
     },
+    /// How old the events of an index may become was changed.
+    Age {
+        #[serde(with = "text")]
+        index: Arc<str>,
+        max_age_ms: Option<u64>,
+    },
     /// Marks without news since before this day are forgotten.
     Forget { before_day: u32 },
 }
@@ -109,7 +124,7 @@ impl State {
     pub(crate) fn apply(&mut self, edit: &Edit) {
         match edit {
             Edit::Snapshot(state) => self.clone_from(state),
-            Edit::Flush { next, marks, indexes, deleted } => {
+            Edit::Flush { next, marks, indexes, deleted, at_ms } => {
                 self.next.extend(next);
                 for mark in marks {
                     self.marks.insert((mark.partition, mark.source.clone()), (mark.origin, mark.day));
@@ -124,6 +139,7 @@ impl State {
                         split.deleted.extend(documents);
                         split.deleted.sort_unstable();
                         split.deleted.dedup();
+                        split.deleted_since_ms.get_or_insert(*at_ms);
                     }
                 }
             }
@@ -135,6 +151,11 @@ impl State {
             }
             Edit::Create { index, meta } => drop(self.indexes.insert(index.clone(), meta.clone())),
             Edit::Delete { index } => drop(self.indexes.remove(index)),
+            Edit::Age { index, max_age_ms } => {
+                if let Some(index) = self.indexes.get_mut(index) {
+                    index.max_age_ms = *max_age_ms;
+                }
+            }
             Edit::Forget { before_day } => self.marks.retain(|_, (_, day)| *day >= *before_day),
         }
     }

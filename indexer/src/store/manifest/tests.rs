@@ -6,7 +6,7 @@ use super::*;
 
 fn split(id: u64) -> SplitMeta {
     let files = vec![SplitFile { name: "a.store".into(), bytes: 7, crc32c: 9 }];
-    SplitMeta { id, docs: 3, bytes: 7, oldest_ns: -1, newest_ns: 5, files, deleted: vec![] }
+    SplitMeta { id, docs: 3, bytes: 7, oldest_ns: -1, newest_ns: 5, files, deleted: vec![], deleted_since_ms: None }
 }
 
 fn flush(number: u64) -> Edit {
@@ -15,6 +15,7 @@ fn flush(number: u64) -> Edit {
         created_ms: 1,
         mapping: Arc::default(),
         splits: [(number, split(number))].into(),
+        max_age_ms: None,
     };
     let origin = Origin { generation: 0, start: number, end: number + 1, part: 0 };
     Edit::Flush {
@@ -22,6 +23,7 @@ fn flush(number: u64) -> Edit {
         marks: vec![MarkMeta { partition: 0, source: "s".into(), origin, day: number as u32 }],
         indexes: [("logs".into(), meta)].into(),
         deleted: [(1, vec![number as u32])].into(),
+        at_ms: 1000 + number as i64,
     }
 }
 
@@ -33,9 +35,16 @@ fn edits() -> Vec<Edit> {
         flush(4),
         Edit::Create {
             index: "new".into(),
-            meta: IndexMeta { uuid: "v".into(), created_ms: 2, mapping: Arc::default(), splits: Default::default() },
+            meta: IndexMeta {
+                uuid: "v".into(),
+                created_ms: 2,
+                mapping: Arc::default(),
+                splits: Default::default(),
+                max_age_ms: None,
+            },
         },
         Edit::Forget { before_day: 3 },
+        Edit::Age { index: "logs".into(), max_age_ms: Some(1000) },
         Edit::Delete { index: "new".into() },
     ]
 }
@@ -103,10 +112,10 @@ fn foreign_and_newer_files_are_refused() {
     std::fs::write(&path, b"something else entirely").unwrap();
     assert!(matches!(Manifest::open(folder.path()), Err(ManifestError::NotOne { .. })));
     let mut header = MAGIC.to_vec();
-    header.extend_from_slice(&2u32.to_le_bytes());
+    header.extend_from_slice(&(VERSION + 1).to_le_bytes());
     header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
     std::fs::write(&path, &header).unwrap();
-    assert!(matches!(Manifest::open(folder.path()), Err(ManifestError::Version { found: 2, .. })));
+    assert!(matches!(Manifest::open(folder.path()), Err(ManifestError::Version { found, .. }) if found == VERSION + 1));
 }
 
 #[test]
@@ -120,4 +129,56 @@ fn the_log_is_rewritten_before_it_grows_without_bound() {
             .unwrap();
     }
     assert!(std::fs::metadata(folder.path().join("manifest")).unwrap().len() < 2 * GROWTH_BYTES);
+}
+
+/// A manifest as the first version wrote it: a snapshot, and one change of each kind that it had.
+fn first_version() -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&1u32.to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    let split = |id: u32, deleted: &str| {
+        let files = r#"[{"name":"a.store","bytes":7,"crc32c":9}]"#;
+        format!(r#"{{"id":{id},"docs":3,"bytes":7,"oldest_ns":-1,"newest_ns":5,"files":{files}{deleted}}}"#)
+    };
+    let index = |split: &str| {
+        format!(
+            r#"{{"uuid":"u","created_ms":1,"mapping":{{"@timestamp":"date","message":"text"}},"splits":{{{split}}}}}"#
+        )
+    };
+    let first = index(&format!(r#""1":{}"#, split(1, r#","deleted":[0,2]"#)));
+    let second = index(&format!(r#""2":{}"#, split(2, "")));
+    let mark = r#"{"partition":0,"source":"s","origin":"0:1:2:0","day":3}"#;
+    for payload in [
+        format!(r#"{{"snapshot":{{"next":{{"0":10}},"marks":[{mark}],"indexes":{{"logs":{first}}}}}}}"#),
+        format!(
+            r#"{{"flush":{{"next":{{"0":20}},"marks":[{mark}],"indexes":{{"logs":{second}}},"deleted":{{"1":[1]}}}}}}"#
+        ),
+        format!(r#"{{"create":{{"index":"new","meta":{}}}}}"#, index("")),
+        r#"{"delete":{"index":"new"}}"#.to_owned(),
+        format!(r#"{{"replace":{{"index":"logs","removed":[2],"added":[{}]}}}}"#, split(3, "")),
+        r#"{"forget":{"before_day":1}}"#.to_owned(),
+    ] {
+        bytes.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+        bytes.extend_from_slice(&crc32c::crc32c(payload.as_bytes()).to_le_bytes());
+        bytes.extend_from_slice(payload.as_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_manifest_of_the_first_version_is_read_and_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("manifest");
+    std::fs::write(&path, first_version()).unwrap();
+    let (manifest, recovery) = Manifest::open(folder.path()).unwrap();
+    assert_eq!(recovery, Recovery::default());
+    let state = manifest.state();
+    assert_eq!(state.next, [(0, 20)].into());
+    assert_eq!(state.marks.len(), 1);
+    let logs = &state.indexes[&Arc::<str>::from("logs")];
+    assert_eq!(logs.splits.keys().copied().collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(logs.splits[&1].deleted, [0, 1, 2]);
+    assert_eq!(logs.max_age_ms, None);
+    let written = std::fs::read(&path).unwrap();
+    assert_eq!(u32_at(&written, 8), Some(VERSION));
 }

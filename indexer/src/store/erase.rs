@@ -1,0 +1,129 @@
+//! Taking single documents away: from every search at once, for good before the caller is told, and from the disk
+//! within `indexer.erase_within`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::flush::FlushError;
+use super::manifest::{Edit, SplitMeta};
+use super::part::{Part, PartId, Place};
+use super::pending::Departure;
+use super::{Store, failpoint, now_ms};
+
+/// A split of which more is gone than this is written anew without waiting: every search passes over what is gone.
+const GONE_PERCENT_MAX: u64 = 20;
+
+/// Documents that are to go, as they were found.
+#[derive(Debug)]
+pub(crate) struct Doomed {
+    /// Where they were.
+    pub(crate) part: Arc<Part>,
+    /// Their numbers there, ascending.
+    pub(crate) documents: Vec<u32>,
+}
+
+impl Store {
+    /// Takes documents out of every search that begins from now on, wherever they are by now. Gives how many there
+    /// still were; [`settle_erased`](Self::settle_erased) makes it last.
+    ///
+    /// # Errors
+    /// When a part can't be read.
+    pub(crate) fn erase(&self, doomed: &[Doomed]) -> tantivy::Result<u64> {
+        self.change(|catalog, pending| {
+            let mut gone = 0;
+            for Doomed { part: found_in, documents } in doomed {
+                let Some(state) = catalog.indexes.get_mut(&found_in.index) else { continue };
+                let seqs: Arc<[u64]> = found_in.seqs_of(documents)?.into();
+                let still_there = state.parts.iter().any(|part| part.id == found_in.id);
+                // A part that is gone was merged or flushed into one that was made, and so numbered, after it.
+                let holders = state.parts.iter_mut().filter(|part| match still_there {
+                    true => part.id == found_in.id,
+                    false => part.id > found_in.id,
+                });
+                for part in holders {
+                    let living: Vec<u32> = match still_there {
+                        true => documents.iter().copied().filter(|document| part.is_alive(*document)).collect(),
+                        false => part.documents_at(&seqs)?,
+                    };
+                    if !living.is_empty() {
+                        gone += living.len() as u64;
+                        *part = Arc::new(pending.bury(part, &living)?);
+                    }
+                }
+                pending.departed(|| Departure::Seqs(found_in.index.clone(), seqs));
+            }
+            Ok(gone)
+        })
+    }
+
+    /// Makes what was erased before the call last: no crash brings it back, neither from the disk nor from the bus.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn settle_erased(&self, doomed: &[Doomed]) -> Result<(), FlushError> {
+        failpoint::hit("erase.before_settle");
+        let error = match self.flush() {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        // A full disk must not keep anyone from erasing what is on it: a few bytes in the manifest do.
+        self.append_deleted()?;
+        let on_disk = |one: &Doomed| one.part.place == Place::Disk;
+        if doomed.iter().all(on_disk) { Ok(()) } else { Err(error) }
+    }
+
+    fn append_deleted(&self) -> std::io::Result<()> {
+        let mut manifest = self.manifest.lock();
+        let deleted = std::mem::take(&mut self.changes.lock().deleted);
+        let edit = Edit::Flush {
+            next: BTreeMap::new(),
+            marks: Vec::new(),
+            indexes: BTreeMap::new(),
+            deleted: deleted.clone(),
+            at_ms: now_ms(),
+        };
+        manifest.append(&edit).inspect_err(|_| {
+            self.changes.lock().restore(BTreeMap::new(), Vec::new(), deleted);
+        })
+    }
+
+    /// Writes one split anew of which documents have been gone for long, or many; false when there is none.
+    ///
+    /// # Errors
+    /// When the disk refuses: everything is then as before.
+    pub(crate) fn rewrite_erased(&self, now_ms: i64) -> Result<bool, FlushError> {
+        // Half of the time is for whatever keeps this from happening: a full disk, a long merge, a stop.
+        let patience_ms = i64::try_from(self.config.erase_within.0.as_millis() / 2).unwrap_or(i64::MAX);
+        let due: Vec<PartId> = {
+            let manifest = self.manifest.lock();
+            let due = manifest.state().splits().filter(|split| is_due(split, now_ms, patience_ms));
+            due.map(|split| split.id).collect()
+        };
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let (parts, mut ticket) = {
+            let mut pending = self.changes.lock();
+            let catalog = self.catalog.load();
+            let free = catalog.parts().find(|part| due.contains(&part.id) && !pending.taken.contains(&part.id));
+            let Some(part) = free.cloned() else { return Ok(false) };
+            let parts = vec![part];
+            let ticket = pending.take(&parts);
+            (parts, ticket)
+        };
+        let rewritten = self.merge_on_disk(&parts, &mut ticket);
+        self.changes.lock().give_back(parts.iter(), &ticket);
+        rewritten.map(|()| true)
+    }
+}
+
+fn is_due(split: &SplitMeta, now_ms: i64, patience_ms: i64) -> bool {
+    let gone = split.deleted.len() as u64;
+    // The first version did not note when: long ago, then.
+    let since_ms = split.deleted_since_ms.unwrap_or(0);
+    let is_long = now_ms.saturating_sub(since_ms) >= patience_ms;
+    gone > 0 && (is_long || gone * 100 > split.docs * GONE_PERCENT_MAX)
+}
+
+#[cfg(test)]
+mod tests;
