@@ -16,7 +16,9 @@ pub(crate) mod part;
 mod pending;
 pub(crate) mod progress;
 pub(crate) mod registry;
+mod repair;
 mod retention;
+mod seqs;
 mod split;
 #[cfg(test)]
 pub(crate) mod testing;

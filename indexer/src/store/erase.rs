@@ -74,17 +74,33 @@ impl Store {
 
     fn append_deleted(&self) -> std::io::Result<()> {
         let mut manifest = self.manifest.lock();
-        let deleted = std::mem::take(&mut self.changes.lock().deleted);
+        let deleted = self.changes.lock().deleted.clone();
         let edit = Edit::Flush {
             next: BTreeMap::new(),
             marks: Vec::new(),
             indexes: BTreeMap::new(),
-            deleted: deleted.clone(),
+            gone: self.seqs_of(&deleted).map_err(std::io::Error::other)?,
+            deleted,
             at_ms: now_ms(),
         };
-        manifest.append(&edit).inspect_err(|_| {
-            self.changes.lock().restore(BTreeMap::new(), Vec::new(), deleted);
-        })
+        // They stay in the list for the next flush: noting them twice changes nothing.
+        manifest.append(&edit)
+    }
+
+    /// The numbers on the bus of documents of splits.
+    ///
+    /// # Errors
+    /// When a split can't be read.
+    pub(super) fn seqs_of(&self, documents: &BTreeMap<u64, Vec<u32>>) -> tantivy::Result<BTreeMap<u64, Vec<u64>>> {
+        let catalog = self.catalog.load();
+        let mut seqs = BTreeMap::new();
+        // A split that is not there any more was merged: what left it is noted with its successor.
+        for part in catalog.parts().filter(|part| part.place == Place::Disk) {
+            if let Some(documents) = documents.get(&part.id) {
+                seqs.insert(part.id, part.seqs_of(documents)?);
+            }
+        }
+        Ok(seqs)
     }
 
     /// Writes one split anew of which documents have been gone for long, or many; false when there is none.

@@ -122,8 +122,9 @@ impl Store {
             cut.deleted.entry(split).or_default().extend(documents);
         }
         failpoint::hit("flush.before_manifest");
+        let gone = self.seqs_of(&cut.deleted)?;
         let (next, marks, deleted) = (cut.next.clone(), cut.marks.clone(), cut.deleted.clone());
-        manifest.append(&Edit::Flush { next, marks, indexes, deleted, at_ms: now_ms() })?;
+        manifest.append(&Edit::Flush { next, marks, indexes, deleted, gone, at_ms: now_ms() })?;
         failpoint::hit("flush.after_manifest");
         let settled = std::mem::take(written);
         self.change(|catalog, pending| {

@@ -107,6 +107,7 @@ impl Store {
         if let Some((meta, part)) = &mut added {
             // Documents that left their split meanwhile must not come back with the record that drops that split.
             meta.deleted = self.changes.lock().gone_from(part, ticket)?;
+            meta.gone = part.seqs_of(&meta.deleted)?;
             meta.deleted_since_ms = (!meta.deleted.is_empty()).then(super::now_ms);
             *part = part.without(&meta.deleted)?;
         }

@@ -12,7 +12,7 @@ use super::catalog::{Catalog, IndexState};
 use super::manifest::{Edit, Manifest, ManifestError, Recovery};
 use super::pending::Pending;
 use super::progress::Progress;
-use super::{Store, split};
+use super::{Store, repair, split};
 use crate::config::Config;
 
 /// The store can't be opened.
@@ -105,28 +105,32 @@ fn open_splits(folder: &Path, manifest: &mut Manifest, findings: &mut Findings) 
                 Ok(part) => state.parts.push(Arc::new(part)),
                 Err(error) => {
                     quarantine(folder, split_meta.id);
-                    findings.damaged.push(format!(
-                        "{} documents of {name} are lost: {error}; the split is in quarantine",
-                        split_meta.docs
-                    ));
-                    edits.push(Edit::Replace { index: name.clone(), removed: vec![split_meta.id], added: vec![] });
+                    let reason = error.to_string();
+                    edits.push(Edit::Quarantine { index: name.clone(), split: split_meta.id, reason });
                 }
             }
         }
         catalog.indexes.insert(name.clone(), state);
     }
     edits.iter().try_for_each(|edit| manifest.append(edit))?;
+    findings.damaged.extend(manifest.state().quarantine.values().map(repair::in_words));
     Ok(catalog)
 }
 
 /// Removes split folders that the manifest does not name; gives the highest id that was ever seen.
 fn remove_orphans(folder: &Path, manifest: &Manifest, findings: &mut Findings) -> std::io::Result<u64> {
-    let mut highest = manifest.state().splits().map(|split| split.id).max().unwrap_or(0);
+    let known = manifest.state().splits().map(|split| split.id).chain(manifest.state().quarantine.keys().copied());
+    let mut highest = known.max().unwrap_or(0);
     for entry in std::fs::read_dir(folder.join("splits"))? {
         let entry = entry?;
         let Some(id) = entry.file_name().to_str().and_then(split::id_of) else { continue };
         highest = highest.max(id);
-        if manifest.state().splits().any(|split| split.id == id) {
+        let is_named = manifest.state().splits().any(|split| split.id == id);
+        if is_named || manifest.state().quarantine.contains_key(&id) {
+            if !is_named {
+                // The record was written, and then the process ended.
+                quarantine(folder, id);
+            }
             continue;
         }
         findings.orphans += 1;

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::manifest::{Edit, SplitMeta};
+use super::manifest::Edit;
 use super::part::PartId;
 use super::{ChangeError, NoSuchIndex, Store, failpoint, split};
 use crate::config::DiskPolicy;
@@ -109,20 +109,15 @@ impl Store {
         if !named || self.changes.lock().taken.contains(&id) {
             return None;
         }
-        let edit = Edit::Replace { index: index.clone(), removed: vec![id], added: Vec::new() };
+        let edit = Edit::Quarantine { index: index.clone(), split: id, reason: error.to_string() };
         if let Err(error) = manifest.append(&edit) {
             return Some(format!("a split of {index} is damaged and can't be put aside: {error}"));
         }
         self.change(|catalog, _| {
             let _ = catalog.replace(&index, &[id], None);
         });
-        Some(self.quarantine(&index, &meta, &error))
-    }
-
-    /// Moves a damaged split's folder away. Gives the words to tell it.
-    pub(super) fn quarantine(&self, index: &str, meta: &SplitMeta, error: &split::SplitError) -> String {
-        super::open::quarantine(&self.folder, meta.id);
-        format!("{} documents of {index} are lost: {error}; the split is in quarantine", meta.docs)
+        super::open::quarantine(&self.folder, id);
+        manifest.state().quarantine.get(&id).map(super::repair::in_words)
     }
 
     /// Refuses to write when that would leave less free space than is to be left alone.

@@ -8,6 +8,7 @@ use tantivy::directory::MmapDirectory;
 
 use super::manifest::{SplitFile, SplitMeta, checksum, sync_folder};
 use super::part::{self, Label, Part};
+use super::seqs::Seqs;
 
 /// A split can't be written, or is not as it was written.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,7 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>]) -> Resul
     let directory = MmapDirectory::open(folder).map_err(|error| index(error.into()))?;
     let merged = part::merge(parts, part::disk_settings(), directory).map_err(index)?;
     let docs = merged.searchable_segment_metas().map_err(index)?.iter().map(|meta| u64::from(meta.num_docs())).sum();
+    seqs_in(&merged).map_err(index)?.write(folder).map_err(io)?;
     drop(merged);
     // Each file is synced by tantivy as it is closed; their names are left to us.
     let mut files = Vec::new();
@@ -79,7 +81,19 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>]) -> Resul
         files,
         deleted: Vec::new(),
         deleted_since_ms: None,
+        gone: Vec::new(),
     })
+}
+
+/// The numbers on the bus of the documents of a finished index.
+fn seqs_in(index: &tantivy::Index) -> tantivy::Result<Seqs> {
+    let mut numbers = Vec::new();
+    for segment in index.searchable_segments()? {
+        let reader = tantivy::SegmentReader::open(&segment)?;
+        let column = reader.fast_fields().u64("seq")?;
+        numbers.extend((0..reader.max_doc()).filter_map(|document| column.first(document)));
+    }
+    Ok(Seqs::new(numbers))
 }
 
 /// Opens a split that the manifest names.

@@ -19,6 +19,9 @@ pub(crate) struct State {
     /// The indexes by name.
     #[serde(with = "named")]
     pub(crate) indexes: BTreeMap<Arc<str>, IndexMeta>,
+    /// Splits that are damaged and not repaired yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) quarantine: BTreeMap<u64, Quarantined>,
 }
 
 /// An index.
@@ -50,6 +53,19 @@ pub(crate) struct SplitMeta {
     /// When the first of them was deleted, in milliseconds since 1970: how long they have been on the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted_since_ms: Option<i64>,
+    /// The numbers on the bus of the documents that no longer count, ascending: they must not be read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gone: Vec<u64>,
+}
+
+/// A split that was not as it was written: its folder is in quarantine, and its documents are not searchable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Quarantined {
+    #[serde(with = "text")]
+    pub(crate) index: Arc<str>,
+    pub(crate) split: SplitMeta,
+    /// What was wrong with it.
+    pub(crate) reason: String,
 }
 
 /// A file of a split, as it was when it was written.
@@ -87,6 +103,9 @@ pub(crate) enum Edit {
         /// Documents of older splits that were replaced or erased: split → document numbers.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         deleted: BTreeMap<u64, Vec<u32>>,
+        /// Their numbers on the bus.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        gone: BTreeMap<u64, Vec<u64>>,
         /// When that was, in milliseconds since 1970.
         #[serde(default)]
         at_ms: i64,
@@ -109,6 +128,15 @@ pub(crate) enum Edit {
         #[serde(with = "text")]
         index: Arc<str>,
     },
+    /// A split of an index is damaged and was put aside.
+    Quarantine {
+        #[serde(with = "text")]
+        index: Arc<str>,
+        split: u64,
+        reason: String,
+    },
+    /// What could be had of a damaged split is in others now.
+    Repair { split: u64, added: Vec<SplitMeta> },
     /// How old the events of an index may become was changed.
     Age {
         #[serde(with = "text")]
@@ -124,7 +152,7 @@ impl State {
     pub(crate) fn apply(&mut self, edit: &Edit) {
         match edit {
             Edit::Snapshot(state) => self.clone_from(state),
-            Edit::Flush { next, marks, indexes, deleted, at_ms } => {
+            Edit::Flush { next, marks, indexes, deleted, gone, at_ms } => {
                 self.next.extend(next);
                 for mark in marks {
                     self.marks.insert((mark.partition, mark.source.clone()), (mark.origin, mark.day));
@@ -136,9 +164,8 @@ impl State {
                 }
                 for split in self.indexes.values_mut().flat_map(|index| index.splits.values_mut()) {
                     if let Some(documents) = deleted.get(&split.id) {
-                        split.deleted.extend(documents);
-                        split.deleted.sort_unstable();
-                        split.deleted.dedup();
+                        extend(&mut split.deleted, documents);
+                        extend(&mut split.gone, gone.get(&split.id).map(Vec::as_slice).unwrap_or_default());
                         split.deleted_since_ms.get_or_insert(*at_ms);
                     }
                 }
@@ -150,7 +177,22 @@ impl State {
                 }
             }
             Edit::Create { index, meta } => drop(self.indexes.insert(index.clone(), meta.clone())),
-            Edit::Delete { index } => drop(self.indexes.remove(index)),
+            Edit::Delete { index } => {
+                self.indexes.remove(index);
+                self.quarantine.retain(|_, damaged| damaged.index != *index);
+            }
+            Edit::Quarantine { index, split, reason } => {
+                if let Some(found) = self.indexes.get_mut(index).and_then(|index| index.splits.remove(split)) {
+                    let damaged = Quarantined { index: index.clone(), split: found, reason: reason.clone() };
+                    self.quarantine.insert(*split, damaged);
+                }
+            }
+            Edit::Repair { split, added } => {
+                let index = self.quarantine.remove(split).map(|damaged| damaged.index);
+                if let Some(index) = index.and_then(|index| self.indexes.get_mut(&index)) {
+                    index.splits.extend(added.iter().map(|split| (split.id, split.clone())));
+                }
+            }
             Edit::Age { index, max_age_ms } => {
                 if let Some(index) = self.indexes.get_mut(index) {
                     index.max_age_ms = *max_age_ms;
@@ -164,6 +206,13 @@ impl State {
     pub(crate) fn splits(&self) -> impl Iterator<Item = &SplitMeta> {
         self.indexes.values().flat_map(|index| index.splits.values())
     }
+}
+
+/// Adds numbers to ascending ones, each once.
+fn extend<N: Ord + Copy>(known: &mut Vec<N>, more: &[N]) {
+    known.extend(more);
+    known.sort_unstable();
+    known.dedup();
 }
 
 mod text {

@@ -6,7 +6,17 @@ use super::*;
 
 fn split(id: u64) -> SplitMeta {
     let files = vec![SplitFile { name: "a.store".into(), bytes: 7, crc32c: 9 }];
-    SplitMeta { id, docs: 3, bytes: 7, oldest_ns: -1, newest_ns: 5, files, deleted: vec![], deleted_since_ms: None }
+    SplitMeta {
+        id,
+        docs: 3,
+        bytes: 7,
+        oldest_ns: -1,
+        newest_ns: 5,
+        files,
+        deleted: vec![],
+        deleted_since_ms: None,
+        gone: vec![],
+    }
 }
 
 fn flush(number: u64) -> Edit {
@@ -23,6 +33,7 @@ fn flush(number: u64) -> Edit {
         marks: vec![MarkMeta { partition: 0, source: "s".into(), origin, day: number as u32 }],
         indexes: [("logs".into(), meta)].into(),
         deleted: [(1, vec![number as u32])].into(),
+        gone: [(1, vec![number << 48])].into(),
         at_ms: 1000 + number as i64,
     }
 }
@@ -44,6 +55,9 @@ fn edits() -> Vec<Edit> {
             },
         },
         Edit::Forget { before_day: 3 },
+        Edit::Quarantine { index: "logs".into(), split: 4, reason: "cut".into() },
+        Edit::Repair { split: 4, added: vec![split(5)] },
+        Edit::Quarantine { index: "logs".into(), split: 5, reason: "cut".into() },
         Edit::Age { index: "logs".into(), max_age_ms: Some(1000) },
         Edit::Delete { index: "new".into() },
     ]

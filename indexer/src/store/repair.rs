@@ -1,0 +1,130 @@
+//! Damaged splits: which there are, what they held, and putting in their place what could be read again.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use super::flush::FlushError;
+use super::manifest::{Edit, Quarantined, SplitMeta};
+use super::part::Part;
+use super::seqs::Seqs;
+use super::{Store, split};
+
+/// A damaged split.
+#[derive(Clone, Debug)]
+pub(crate) struct Damage {
+    pub(crate) split: u64,
+    pub(crate) index: Arc<str>,
+    /// Documents that it held and that counted.
+    pub(crate) docs: u64,
+    /// What was wrong with it.
+    pub(crate) reason: String,
+    /// Which records of the bus these are; `None` when that can't be read either.
+    pub(crate) held: Option<Seqs>,
+}
+
+/// Parts that take the place of a damaged split, already on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Rebuilt(Vec<(SplitMeta, Part)>);
+
+/// What a damaged split means, for whoever looks after the store.
+pub(super) fn in_words(damaged: &Quarantined) -> String {
+    let docs = counting(&damaged.split);
+    format!(
+        "{docs} documents of {} can't be searched: {}; the split is in quarantine, and `logmill index repair` reads them again from the bus",
+        damaged.index, damaged.reason
+    )
+}
+
+fn counting(split: &SplitMeta) -> u64 {
+    split.docs.saturating_sub(split.deleted.len() as u64)
+}
+
+impl Store {
+    /// The splits that are damaged and not repaired yet.
+    pub(crate) fn damages(&self) -> Vec<Damage> {
+        let quarantine = self.manifest.lock().state().quarantine.clone();
+        let aside = self.folder.join("quarantine");
+        let damage = |(id, damaged): (u64, Quarantined)| {
+            let held = Seqs::read(&split::folder_of(&aside, id));
+            let held = held.inspect_err(|error| tracing::warn!(split = id, %error, "what it held is not known")).ok();
+            Damage {
+                split: id,
+                docs: counting(&damaged.split),
+                index: damaged.index,
+                reason: damaged.reason,
+                held: held.map(|held| held.without(&damaged.split.gone)),
+            }
+        };
+        quarantine.into_iter().map(damage).collect()
+    }
+
+    /// Which of these records an index has.
+    ///
+    /// # Errors
+    /// When a part can't be read.
+    pub(crate) fn present(&self, index: &str, wanted: &Seqs) -> tantivy::Result<BTreeSet<u64>> {
+        let catalog = self.catalog.load();
+        let mut present = BTreeSet::new();
+        for part in catalog.indexes.get(index).into_iter().flat_map(|index| &index.parts) {
+            let column = part.reader.fast_fields().u64("seq")?;
+            let numbers = part.reader.doc_ids_alive().filter_map(|document| column.first(document));
+            present.extend(numbers.filter(|number| wanted.contains(*number)));
+        }
+        Ok(present)
+    }
+
+    /// Writes parts in memory as one split that does not count yet.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn rebuild(&self, rebuilt: &mut Rebuilt, parts: &[Arc<Part>]) -> Result<(), FlushError> {
+        let Some(index) = parts.first().map(|part| part.index.clone()) else { return Ok(()) };
+        self.check_disk_reserve()?;
+        let meta = split::write(&self.splits_folder(), self.next_part(), parts)?;
+        let part = split::open(&self.splits_folder(), &index, &meta)?;
+        rebuilt.0.push((meta, part));
+        Ok(())
+    }
+
+    /// Puts what was rebuilt in the place of a damaged split, in one step: however often a repair is begun, each
+    /// document comes back once.
+    ///
+    /// # Errors
+    /// When the manifest can't be written, or the split was repaired by others.
+    pub(crate) fn settle_repair(&self, damage: &Damage, rebuilt: Rebuilt) -> io::Result<()> {
+        let written: Vec<u64> = rebuilt.0.iter().map(|(meta, _)| meta.id).collect();
+        let mut manifest = self.manifest.lock();
+        let is_named = manifest.state().quarantine.get(&damage.split).is_some_and(|known| known.index == damage.index);
+        let added = rebuilt.0.iter().map(|(meta, _)| meta.clone()).collect();
+        let settled = match is_named {
+            true => manifest.append(&Edit::Repair { split: damage.split, added }),
+            false => Err(io::Error::other("the split was repaired or deleted meanwhile")),
+        };
+        if let Err(error) = settled {
+            self.remove_folders(&written);
+            return Err(error);
+        }
+        self.change(|catalog, _| {
+            if let Some(state) = catalog.indexes.get_mut(&damage.index) {
+                state.parts.extend(rebuilt.0.into_iter().map(|(_, part)| Arc::new(part)));
+            }
+        });
+        Ok(())
+    }
+
+    /// Gives up what was rebuilt.
+    pub(crate) fn abandon(&self, rebuilt: &Rebuilt) {
+        self.remove_folders(&rebuilt.0.iter().map(|(meta, _)| meta.id).collect::<Vec<_>>());
+    }
+
+    /// Removes the damaged files of a split that has nothing left to give.
+    pub(crate) fn remove_quarantined(&self, id: u64) {
+        let folder = split::folder_of(&self.folder.join("quarantine"), id);
+        if let Err(error) = std::fs::remove_dir_all(&folder)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(folder = %folder.display(), %error, "can't remove a damaged split that was repaired");
+        }
+    }
+}
