@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 
-pub(crate) use places::{brokers, connection, indexer_url, read_places};
+pub(crate) use places::{brokers, connection, indexer, read_places};
 
 /// A stage. The order is the data path's, behind what all of it needs: the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,10 +188,9 @@ impl Starting<'_> {
                 spawn(async move { service.run(stop).await.map_err(Into::into) })
             }
             Part::Dashboard => {
-                let (bus, url) = (self.bus("dashboard")?, indexer_url(config)?);
-                let service =
-                    logmill_dashboard::Service::build(config.dashboard.clone(), bus, url, stage, self.metrics.clone())
-                        .await?;
+                let (bus, indexer) = (self.bus("dashboard")?, indexer(config)?);
+                let (settings, metrics) = (config.dashboard.clone(), self.metrics.clone());
+                let service = logmill_dashboard::Service::build(settings, bus, indexer, stage, metrics).await?;
                 board.set_address("http", service.local_addr());
                 self.chain.login_link = service.login_link();
                 self.chain.dashboard = Some(service.local_addr());

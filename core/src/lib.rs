@@ -4,6 +4,7 @@
 pub mod bus_access;
 pub mod config;
 pub mod event;
+pub mod indexer_access;
 pub mod lifecycle;
 pub mod listen;
 pub mod origin;

@@ -46,9 +46,9 @@ pub(crate) struct Indexer(Client);
 const ENDS_ASKED_MAX: usize = 64;
 
 impl Indexer {
-    /// At this address.
-    pub(crate) fn new(url: &str) -> Result<Self, ClientError> {
-        Client::new(url).map(Self)
+    /// Reached by this client.
+    pub(crate) const fn new(client: Client) -> Self {
+        Self(client)
     }
 
     /// `_search`.

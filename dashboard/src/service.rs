@@ -8,6 +8,7 @@ use logmill_bus_client::Connection;
 use logmill_core::listen::{self, ListenError};
 use logmill_core::telemetry::Metrics;
 use logmill_core::{Shutdown, Stage};
+use logmill_indexer_api::Client;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -29,9 +30,6 @@ pub enum BuildError {
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The address of the indexer.
-    #[error("`indexer.url`: {0}")]
-    Indexer(#[from] logmill_indexer_api::ClientError),
     /// A setting that the check of the configuration refuses too.
     #[error("`dashboard.alerts.allow_internal`: {0}")]
     AllowInternal(String),
@@ -69,7 +67,7 @@ impl Service {
     pub async fn build(
         config: Config,
         bus: Connection,
-        indexer_url: String,
+        indexer: Client,
         stage: Stage,
         metrics: Metrics,
     ) -> Result<Self, BuildError> {
@@ -96,7 +94,7 @@ impl Service {
             metrics,
             db,
             auth,
-            indexer: Indexer::new(&indexer_url)?,
+            indexer: Indexer::new(indexer),
             fleet: Arc::new(Fleet::default()),
             topics: Topics::new(bus.clone()),
             tail: Arc::new(Hub::new(bus.clone(), &config.tail_topic, shutdown.child())),

@@ -1,6 +1,7 @@
 //! The `indexer` section of the configuration.
 
 use logmill_core::config::{ByteSize, Checked, Period};
+use logmill_core::indexer_access::IndexerAccess;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,13 @@ pub struct Config {
     pub listen: String,
     /// Allows `listen` to be reachable from other machines without TLS and authentication.
     pub insecure: bool,
-    /// An Elasticsearch-compatible engine to use instead of the embedded store.
+    /// An existing Elasticsearch, OpenSearch or Quickwit to use instead of the embedded store: events are written to
+    /// its `_bulk`, and searched there.
     pub url: Option<String>,
+    /// How Logmill's own parts reach the indexer, the embedded one or the one at `url`.
+    pub client: IndexerAccess,
+    /// How events are written to `url`.
+    pub remote: Remote,
     /// The topic that is indexed.
     pub topic: String,
     /// The consumer group under which offsets are committed, so that the lag can be seen; the store keeps its own.
@@ -41,6 +47,38 @@ pub struct Config {
     pub fields_max: u32,
     /// Indexes that the store may have; events for further ones go to `logs-generic-default`.
     pub indices_max: u32,
+}
+
+/// How events are written to an existing engine. A batch goes when it reaches the first of its bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Remote {
+    /// Bytes of a request before it is compressed; a request that the engine finds too large is halved.
+    pub batch_bytes: ByteSize,
+    /// Events of a request.
+    pub batch_events: usize,
+    /// How long an event waits for others to be sent with it.
+    pub batch_delay: Period,
+    /// Requests that wait for their answer at a time.
+    pub requests: usize,
+    /// Compresses requests.
+    pub gzip: bool,
+    /// Makes an index template for `logs-*` where the engine has none called `logmill-logs`.
+    pub template: bool,
+}
+
+impl Default for Remote {
+    fn default() -> Self {
+        Self {
+            // What Elasticsearch's guide gives as a good size lies between 5 and 15 MB.
+            batch_bytes: ByteSize(8 << 20),
+            batch_events: 5000,
+            batch_delay: Period::millis(200),
+            requests: 2,
+            gzip: true,
+            template: true,
+        }
+    }
 }
 
 /// What is deleted, and when. By default nothing is.
@@ -84,6 +122,8 @@ impl Default for Config {
             listen: "127.0.0.1:9200".to_owned(),
             insecure: false,
             url: None,
+            client: IndexerAccess::default(),
+            remote: Remote::default(),
             topic: logmill_core::topics::PARSED.to_owned(),
             group: "indexer".to_owned(),
             refresh_interval: Period::millis(100),
@@ -126,11 +166,18 @@ impl Checked for Config {
         refuse(nameless, "retention.indices", "every rule needs an `index`: a name or a pattern");
         refuse(self.topic.is_empty(), "topic", "must not be empty");
         refuse(self.group.is_empty(), "group", "must not be empty");
+        let is_address = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        refuse(self.url.as_ref().is_some_and(|url| !is_address(url)), "url", "write it as https://host:9200");
         refuse(
-            self.url.is_some(),
-            "url",
-            "an external engine is not supported in this version; remove the key to use the embedded store",
+            !(64 << 10..=100 << 20).contains(&self.remote.batch_bytes.0),
+            "remote.batch_bytes",
+            "must be between 64 KiB and 100 MiB, the most that Elasticsearch takes at once",
         );
+        refuse(!(1..=100_000).contains(&self.remote.batch_events), "remote.batch_events", "must be 1 to 100000");
+        refuse(self.remote.batch_delay.0.as_secs() > 60, "remote.batch_delay", "must be at most 1m");
+        refuse(!(1..=32).contains(&self.remote.requests), "remote.requests", "must be 1 to 32");
+        let within = |(key, message): (String, String)| (format!("client.{key}"), message);
+        problems.extend(self.client.problems().into_iter().map(within));
         problems
     }
 }
@@ -142,7 +189,7 @@ mod tests {
     #[test]
     fn the_defaults_are_fine_and_wrong_bounds_are_told() {
         assert_eq!(Config::default().problems(), []);
-        let wrong = Config { flush_bytes: ByteSize(1 << 30), url: Some("http://x".into()), ..Config::default() };
+        let wrong = Config { flush_bytes: ByteSize(1 << 30), url: Some("x:9200".into()), ..Config::default() };
         let keys: Vec<_> = wrong.problems().into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["flush_bytes", "url"]);
     }

@@ -9,9 +9,10 @@ mod config;
 mod http;
 mod ingest;
 mod query;
+mod remote;
 mod schema;
 mod service;
 mod store;
 
-pub use config::{Config, DiskPolicy, IndexRetention, Retention};
+pub use config::{Config, DiskPolicy, IndexRetention, Remote, Retention};
 pub use service::{BuildError, RunError, Service};

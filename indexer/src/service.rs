@@ -6,10 +6,11 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use logmill_bus_client::{Connection, Consumer};
+use logmill_bus_client::{ClientError as BusError, Connection, Consumer};
 use logmill_core::listen::{self, ListenError};
 use logmill_core::telemetry::Metrics;
 use logmill_core::{Shutdown, Stage, StatusBoard};
+use logmill_indexer_api::{Client, ClientError};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
@@ -18,6 +19,7 @@ use crate::http;
 use crate::ingest::indexing::Indexing;
 use crate::ingest::reading::{Reading, of_topic};
 use crate::ingest::worker;
+use crate::remote::Remote;
 use crate::store::upkeep::Upkeep;
 use crate::store::{OpenError, Store};
 
@@ -41,6 +43,10 @@ enum Cause {
     Store(#[from] OpenError),
     #[error("can't open the store: {0}")]
     Panic(#[from] tokio::task::JoinError),
+    #[error(transparent)]
+    Remote(#[from] ClientError),
+    #[error(transparent)]
+    Bus(#[from] BusError),
     #[error("can't start: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -58,7 +64,13 @@ pub struct Service {
     metrics: Metrics,
     listener: TcpListener,
     local_addr: SocketAddr,
-    store: Arc<Store>,
+    engine: Engine,
+}
+
+/// Where events are kept.
+enum Engine {
+    Store(Arc<Store>),
+    Remote(Remote),
 }
 
 impl std::fmt::Debug for Service {
@@ -81,6 +93,13 @@ impl Service {
         let listener = listen::bind("indexer.listen", &config.listen, config.insecure).await?;
         let local_addr = listener.local_addr()?;
         let Stage { data_dir, board } = stage;
+        board.set_address("http", local_addr);
+        if let Some(url) = &config.url {
+            let client = Client::with_access(url, &config.client)?;
+            let config = Arc::new(config.clone());
+            let engine = Engine::Remote(Remote::new(client, config.clone(), &bus, &board)?);
+            return Ok(Self { config, bus, board, metrics, listener, local_addr, engine });
+        }
         let settings = config.clone();
         let (store, findings) =
             tokio::task::spawn_blocking(move || Store::open(&data_dir.join("store"), settings)).await??;
@@ -96,8 +115,8 @@ impl Service {
             tracing::error!(damage, "the store is damaged");
             board.set_problem(&format!("damage-{number}"), Some(damage.clone()));
         }
-        board.set_address("http", local_addr);
-        Ok(Self { config: Arc::new(config), bus, board, metrics, listener, local_addr, store: Arc::new(store) })
+        let engine = Engine::Store(Arc::new(store));
+        Ok(Self { config: Arc::new(config), bus, board, metrics, listener, local_addr, engine })
     }
 
     /// Where the Elasticsearch API listens.
@@ -111,7 +130,14 @@ impl Service {
     /// # Errors
     /// When a worker has failed: the process should be started again.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { config, bus, board, metrics, listener, store, .. } = self;
+        let Self { config, bus, board, metrics, listener, engine, .. } = self;
+        let store = match engine {
+            Engine::Store(store) => store,
+            Engine::Remote(remote) => {
+                Box::pin(remote.run(bus, board, metrics, listener, &shutdown)).await;
+                return Ok(());
+            }
+        };
         let failed = |what: &str| RunError(what.to_owned());
         let upkeep = Upkeep::start(&store, &board).map_err(|error| RunError(error.to_string()))?;
         let (orders, taken) = sync_channel(worker::QUEUE_BATCHES);

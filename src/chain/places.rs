@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use logmill_bus_client::Connection;
 use logmill_core::StatusBoard;
+use logmill_indexer_api::Client;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -83,12 +84,13 @@ pub(crate) fn connection(config: &Config, client: &str) -> Result<Connection> {
     Ok(Connection::new(brokers(config)?, client).with_access(config.bus.client.clone()))
 }
 
-/// The Elasticsearch API that is searched: the one configured, or our own.
-pub(crate) fn indexer_url(config: &Config) -> Result<String> {
-    match &config.indexer.url {
-        Some(url) => Ok(url.clone()),
+/// The Elasticsearch API that is searched, the one configured or our own, reached as `indexer.client` says.
+pub(crate) fn indexer(config: &Config) -> Result<Client> {
+    let url = match &config.indexer.url {
+        Some(url) => url.clone(),
         None => address_of(config, "indexer", "elasticsearch", &config.indexer.listen)
             .map(|address| format!("http://{address}"))
-            .context("where is the indexer?"),
-    }
+            .context("where is the indexer?")?,
+    };
+    Ok(Client::with_access(&url, &config.indexer.client)?)
 }

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use logmill_indexer_api::{Client, datemath, kql};
+use logmill_indexer_api::{datemath, kql};
 use serde_json::{Value, json};
 
-use crate::chain::indexer_url;
+use crate::chain::indexer;
 use crate::cli::Search;
 use crate::config::Config;
 use crate::terminal::{print_event, query_error};
@@ -28,8 +28,7 @@ pub(crate) async fn run(config: &Config, search: &Search) -> anyhow::Result<Exit
             { "range": { "@timestamp": { "gte": search.from, "lte": search.to } } },
         ] } },
     });
-    let client = Client::new(&indexer_url(config)?)?;
-    let found = client.search(&search.index, &body).await?;
+    let found = indexer(config)?.search(&search.index, &body).await?;
     let hits = found.pointer("/hits/hits").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for hit in hits.iter().rev() {
         print_event(hit.get("_source").unwrap_or(&Value::Null), search.json);

@@ -56,7 +56,9 @@ pub(crate) async fn run(config: &Config, options: &Status) -> anyhow::Result<Exi
 fn print_stage(stage: &StageStatus) {
     let state = if stage.ready { "ready" } else { "not ready" };
     let addresses: Vec<_> = stage.addresses.iter().map(|(name, address)| format!("{name} {address}")).collect();
-    println!("{:<10} {state:<9} {:<24} {}", stage.stage, stage.instance, addresses.join(", "));
+    let behind = stage.gauges.get("lag_events").filter(|behind| **behind > 0.0);
+    let behind = behind.map(|behind| format!(", {behind} events behind")).unwrap_or_default();
+    println!("{:<10} {state:<9} {:<24} {}{behind}", stage.stage, stage.instance, addresses.join(", "));
     for problem in &stage.problems {
         println!("           ! {problem}");
     }

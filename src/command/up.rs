@@ -25,8 +25,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<ExitCode> {
 pub(super) async fn run_chain(config: &Config) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signals()?;
     let external_bus = !config.bus.brokers.is_empty();
-    let external_index = config.indexer.url.is_some();
-    let here = |part: &Part| !(*part == Part::Bus && external_bus || *part == Part::Indexer && external_index);
+    let here = |part: &Part| !(*part == Part::Bus && external_bus);
     let parts: Vec<Part> = Part::ALL.into_iter().filter(here).collect();
     let chain = Chain::start(config, &parts).await?;
     announce(&chain);

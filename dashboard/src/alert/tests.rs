@@ -54,7 +54,7 @@ impl Bench {
         let base = now_ms() / 100_000 * 100_000 - 1_000_000;
         *self.engine.freshness.lock() = json!({ "indexed_up_to": rfc3339(base + second * 1000), "behind": 0 });
         *self.engine.count.lock() = count;
-        let indexer = Indexer::new(&self.engine_url).unwrap();
+        let indexer = Indexer::new(logmill_indexer_api::Client::new(&self.engine_url).unwrap());
         let (db, bells, board) = (self.db.clone(), self.bells.clone(), self.board.clone());
         let evaluator = Evaluator::new(db, indexer, bells, board, &Config::default(), "http://dash");
         evaluator.evaluate(id).await;

@@ -27,7 +27,8 @@ async fn site(demo: bool) -> Site {
     let config = Config { listen: "127.0.0.1:0".to_owned(), demo, ..Config::default() };
     let stage = Stage::new("dashboard", folder.path().to_owned()).unwrap();
     let bus = Connection::new(vec!["127.0.0.1:1".to_owned()], "test");
-    let service = Service::build(config, bus, url, stage, Metrics::install()).await.unwrap();
+    let indexer = logmill_indexer_api::Client::new(&url).unwrap();
+    let service = Service::build(config, bus, indexer, stage, Metrics::install()).await.unwrap();
     let (link, app) = (service.login_link(), service.app.clone());
     Site { _folder: folder, engine, router: router(&app), app, link }
 }

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use reqwest::{Method, StatusCode, Url};
+use logmill_core::indexer_access::{IndexerAccess, IndexerTls, Login};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, ClientBuilder, Identity, Method, Response, StatusCode, Url};
 use serde_json::Value;
 
 /// Answers larger than this are refused: a page of 10,000 large events is a tenth of it.
@@ -24,6 +28,9 @@ pub enum ClientError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Certificates, keys or passwords can't be used.
+    #[error("`indexer.client` can't be used: {0}")]
+    Access(String),
     /// The HTTP client could not be made.
     #[error("can't make an HTTP client: {0}")]
     Setup(#[source] reqwest::Error),
@@ -73,6 +80,8 @@ impl ClientError {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+    /// After how long the server wants to be asked again, where it says so.
+    pub retry_after: Option<Duration>,
     /// The body.
     pub body: Bytes,
 }
@@ -90,6 +99,14 @@ impl Client {
     /// # Errors
     /// When the address is not one.
     pub fn new(url: &str) -> Result<Self, ClientError> {
+        Self::with_access(url, &IndexerAccess::default())
+    }
+
+    /// The same with TLS and a login.
+    ///
+    /// # Errors
+    /// When the address is not one, or a file can't be read.
+    pub fn with_access(url: &str, access: &IndexerAccess) -> Result<Self, ClientError> {
         let refused = |reason: String| ClientError::Url { url: url.to_owned(), reason };
         let mut base = Url::parse(url).map_err(|error| refused(error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
@@ -100,11 +117,16 @@ impl Client {
         }
         // Fails when the program has chosen a provider already, which is then the one to use.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .build()
-            .map_err(ClientError::Setup)?;
+        let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
+        if let Some(tls) = &access.tls {
+            builder = secured(builder, tls).map_err(ClientError::Access)?;
+        }
+        let login = access.login().map_err(|error| ClientError::Access(error.to_string()))?;
+        if let Some(login) = login {
+            let shown = authorization(&login).map_err(|error| ClientError::Access(error.to_string()))?;
+            builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, shown)]));
+        }
+        let http = builder.build().map_err(ClientError::Setup)?;
         Ok(Self { http, base })
     }
 
@@ -202,16 +224,37 @@ impl Client {
         content_type: &str,
         body: Option<Bytes>,
     ) -> Result<Answer, ClientError> {
-        let url = self
-            .base
-            .join(path.trim_start_matches('/'))
-            .map_err(|error| ClientError::Url { url: path.to_owned(), reason: error.to_string() })?;
-        let mut request = self.http.request(method, url);
+        let mut request = self.http.request(method, self.place(path)?);
         if let Some(body) = body {
-            request = request.header(reqwest::header::CONTENT_TYPE, content_type).body(body);
+            request = request.header(CONTENT_TYPE, content_type).body(body);
         }
-        let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        self.whole(response).await
+    }
+
+    /// `POST` of lines of JSON that are compressed already, where `gzipped` says so; any status is an answer.
+    ///
+    /// # Errors
+    /// When nobody answers, or the answer is too large.
+    pub async fn post_lines(&self, path: &str, lines: Bytes, gzipped: bool) -> Result<Answer, ClientError> {
+        let mut request = self.http.post(self.place(path)?).header(CONTENT_TYPE, "application/x-ndjson").body(lines);
+        if gzipped {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        self.whole(response).await
+    }
+
+    fn place(&self, path: &str) -> Result<Url, ClientError> {
+        self.base
+            .join(path.trim_start_matches('/'))
+            .map_err(|error| ClientError::Url { url: path.to_owned(), reason: error.to_string() })
+    }
+
+    async fn whole(&self, mut response: Response) -> Result<Answer, ClientError> {
         let status = response.status().as_u16();
+        let retry_after =
+            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -219,7 +262,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, body: body.freeze() })
+        Ok(Answer { status, retry_after: retry_after.map(Duration::from_secs), body: body.freeze() })
     }
 
     fn read(&self, answer: &Answer) -> Result<Value, ClientError> {
@@ -246,13 +289,49 @@ impl Client {
     }
 
     /// The address without user and password.
-    fn shown(&self) -> String {
+    #[must_use]
+    pub fn shown(&self) -> String {
         let mut url = self.base.clone();
         // Both fail only for addresses that can't have any.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.to_string()
     }
+}
+
+fn secured(mut builder: ClientBuilder, tls: &IndexerTls) -> Result<ClientBuilder, String> {
+    let read = |path: &std::path::Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    if let Some(path) = &tls.ca {
+        let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}", path.display());
+        let authorities = Certificate::from_pem_bundle(&read(path)?).map_err(|error| told(&error))?;
+        if authorities.is_empty() {
+            return Err(told(&"there is no certificate in it"));
+        }
+        builder = builder.tls_certs_only(authorities);
+    }
+    if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
+        let mut pem = read(certificate)?;
+        pem.push(b'\n');
+        pem.extend(read(key)?);
+        let identity = Identity::from_pem(&pem).map_err(|error| format!("{}: {error}", certificate.display()))?;
+        builder = builder.identity(identity);
+    }
+    Ok(if tls.verify { builder } else { builder.tls_danger_accept_invalid_certs(true) })
+}
+
+/// The `Authorization` header of a login, hidden from logs.
+fn authorization(login: &Login) -> Result<HeaderValue, reqwest::header::InvalidHeaderValue> {
+    let text = match login {
+        Login::Basic { username, password } => {
+            format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.reveal())))
+        }
+        // The two halves as they are, which is easy to take for the whole.
+        Login::ApiKey(key) if key.reveal().contains(':') => format!("ApiKey {}", STANDARD.encode(key.reveal())),
+        Login::ApiKey(key) => format!("ApiKey {}", key.reveal()),
+    };
+    let mut value = HeaderValue::from_str(&text)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn refused(answer: &Answer, body: Value) -> ClientError {
@@ -301,10 +380,27 @@ mod tests {
     }
 
     #[test]
+    fn logins_are_written_as_elasticsearch_reads_them() {
+        let secret = |text: &str| logmill_core::config::Secret::new(text.to_owned());
+        for (login, expected) in [
+            (Login::Basic { username: "one".to_owned(), password: secret("geheim") }, "Basic b25lOmdlaGVpbQ=="),
+            (Login::ApiKey(secret("id:key")), "ApiKey aWQ6a2V5"),
+            (Login::ApiKey(secret("aWQ6a2V5")), "ApiKey aWQ6a2V5"),
+        ] {
+            let value = authorization(&login).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!((value.to_str().ok(), value.is_sensitive()), (Some(expected), true));
+        }
+        let missing = IndexerTls { ca: Some("/nowhere/ca.pem".into()), ..IndexerTls::default() };
+        let access = IndexerAccess { tls: Some(missing), ..IndexerAccess::default() };
+        let error = Client::with_access("https://x", &access).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("/nowhere/ca.pem"), "{error}");
+    }
+
+    #[test]
     fn reads_the_reason_of_a_refusal() {
         let body = serde_json::json!({"error": {"type": "search_phase_execution_exception", "reason": "all shards failed",
             "root_cause": [{"type": "parsing_exception", "reason": "unknown query [x]"}]}, "status": 400});
-        let answer = Answer { status: 400, body: body.to_string().into() };
+        let answer = Answer { status: 400, retry_after: None, body: body.to_string().into() };
         let error = refused(&answer, body);
         assert_eq!(error.to_string(), "unknown query [x] (parsing_exception, status 400)");
         assert_eq!(encode("logs-*,a b/c"), "logs-*,a%20b%2Fc");

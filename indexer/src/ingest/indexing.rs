@@ -21,7 +21,7 @@ pub(crate) const FALLBACK_INDEX: &str = "logs-generic-default";
 /// searchable and not counted as hot.
 const BUILDING_BYTES_MAX: u64 = 16 << 20;
 /// Elasticsearch's bound.
-const ID_BYTES_MAX: usize = 512;
+pub(crate) const ID_BYTES_MAX: usize = 512;
 
 /// What was done with records, for the counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -231,7 +231,7 @@ pub(crate) fn seq_of(partition: i32, offset: i64) -> u64 {
 }
 
 /// Source and origin of a record that has both; others (of foreign producers) are told apart by their offset alone.
-fn origin_of(message: &Message) -> Option<(&str, Origin)> {
+pub(crate) fn origin_of(message: &Message) -> Option<(&str, Origin)> {
     let source = message.header_str(SOURCE_HEADER).filter(|source| source.len() <= SOURCE_BYTES_MAX)?;
     Some((source, message.header_str(ORIGIN_HEADER)?.parse().ok()?))
 }

@@ -50,7 +50,7 @@ pub(crate) fn document(value: &Bytes, facts: RecordFacts, registry: &mut Registr
 }
 
 /// An event that holds, as its message, what was not an event. Bytes that are no text are kept beside it in base64.
-fn wrapped(value: &Bytes, time_ns: i64) -> Vec<u8> {
+pub(crate) fn wrapped(value: &Bytes, time_ns: i64) -> Vec<u8> {
     let message = String::from_utf8_lossy(value);
     let mut event = serde_json::json!({
         TIMESTAMP: instant::to_rfc3339(time_ns),
