@@ -94,6 +94,9 @@ pub(crate) struct Generate {
     /// Stop after so long, for instance 60s.
     #[arg(long)]
     duration: Option<String>,
+    /// Begin so far in the past, for instance 24h: that part is written at once.
+    #[arg(long)]
+    ago: Option<String>,
     /// The same seed writes the same events.
     #[arg(long)]
     seed: Option<u64>,
@@ -119,6 +122,7 @@ impl Generate {
             ("generate.rate", self.rate.map(Into::into)),
             ("generate.lines", self.lines.map(Into::into)),
             ("generate.duration", self.duration.clone().map(Into::into)),
+            ("generate.ago", self.ago.clone().map(Into::into)),
             ("generate.seed", self.seed.map(Into::into)),
             ("generate.ledger", self.ledger.as_ref().map(|path| path.display().to_string().into())),
             ("generate.kinds", self.kinds.clone().map(Into::into)),

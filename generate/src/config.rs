@@ -1,10 +1,14 @@
 //! What is written, where and how fast.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use logmill_core::config::{ByteSize, Checked, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Ten years: calendars and tests of retention need no more.
+const AGO_MAX: Duration = Duration::from_secs(3650 * 86_400);
 
 /// A workload.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +23,8 @@ pub struct Config {
     pub lines: u64,
     /// Stops after so long; 0 goes on until stopped.
     pub duration: Period,
+    /// The log begins so far in the past; that part is written as fast as it goes, at `rate` lines for each of its seconds.
+    pub ago: Period,
     /// Two runs with the same seed write the same events; only their times differ.
     pub seed: u64,
     /// Which kinds of logs.
@@ -104,6 +110,7 @@ impl Default for Config {
             rate: 200,
             lines: 0,
             duration: Period::secs(0),
+            ago: Period::secs(0),
             seed: 1,
             kinds: Kind::ALL.to_vec(),
             rotation: Rotation::default(),
@@ -119,6 +126,9 @@ impl Checked for Config {
         let mut problems = Vec::new();
         if self.kinds.is_empty() {
             problems.push(("kinds".into(), "name at least one kind: nginx, java, json, syslog, kv".into()));
+        }
+        if self.ago.0 > AGO_MAX {
+            problems.push(("ago".into(), "must be at most 3650d".into()));
         }
         problems
     }

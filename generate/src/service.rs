@@ -76,9 +76,12 @@ fn write_all(config: &Config, shutdown: &Shutdown) -> std::io::Result<Summary> {
     let mut world = World::new(config.seed, config.burst_every.0, config.burst_length.0);
     let mut summary = Summary::default();
     let start = Instant::now();
+    // The log's own clock begins in the past and catches up step by step, without waiting.
+    let begins = Zoned::now().saturating_sub(config.ago.0);
+    let mut skipped = Duration::ZERO;
     let mut buffer = Vec::new();
     loop {
-        let elapsed = start.elapsed();
+        let elapsed = start.elapsed() + skipped;
         let timed_out = !config.duration.0.is_zero() && elapsed >= config.duration.0;
         let limit = if config.lines == 0 { u64::MAX } else { config.lines };
         if shutdown.requested() || timed_out || summary.lines >= limit {
@@ -87,7 +90,7 @@ fn write_all(config: &Config, shutdown: &Shutdown) -> std::io::Result<Summary> {
         }
         world.advance(elapsed);
         let due = (elapsed.as_secs_f64() * config.rate as f64) as u64;
-        let now = Zoned::now();
+        let now = begins.saturating_add(elapsed);
         while summary.lines < due.min(limit) {
             let Some((kind, file)) = pick_file(&mut files, &mut world) else { break };
             buffer.clear();
@@ -102,8 +105,12 @@ fn write_all(config: &Config, shutdown: &Shutdown) -> std::io::Result<Summary> {
             summary.lines += lines;
             summary.bytes += buffer.len() as u64;
         }
+        if skipped < config.ago.0 {
+            skipped += STEP.min(config.ago.0 - skipped);
+            continue;
+        }
         ledger.flush()?;
-        std::thread::sleep(STEP.saturating_sub(start.elapsed().saturating_sub(elapsed)));
+        std::thread::sleep(STEP.saturating_sub((start.elapsed() + skipped).saturating_sub(elapsed)));
     }
 }
 
@@ -114,7 +121,34 @@ fn pick_file<'f>(files: &'f mut [(Kind, LogFile)], world: &mut World) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use logmill_core::config::Period;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_log_that_begins_in_the_past_has_lines_of_all_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            out: folder.path().to_owned(),
+            rate: 1,
+            lines: 3_600,
+            ago: Period::secs(2 * 3_600),
+            kinds: vec![Kind::Json],
+            ..Config::default()
+        };
+        let before = jiff::Timestamp::now();
+        Service::build(config).run(Shutdown::new()).await.unwrap();
+        let text = std::fs::read_to_string(folder.path().join(Kind::Json.file())).unwrap();
+        let time = |line: &str| -> jiff::Timestamp {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            event.get("time").or_else(|| event.get("@timestamp")).unwrap().as_str().unwrap().parse().unwrap()
+        };
+        let first = time(text.lines().next().unwrap());
+        let last = time(text.lines().last().unwrap());
+        let seconds = |earlier: jiff::Timestamp, later: jiff::Timestamp| later.duration_since(earlier).as_secs();
+        assert!((7_190..=7_210).contains(&seconds(first, before)), "{first}");
+        assert!((3_500..=3_700).contains(&seconds(first, last)), "{first} {last}");
+    }
 
     #[tokio::test]
     async fn the_ledger_is_what_the_files_hold() {
