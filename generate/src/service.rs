@@ -106,7 +106,9 @@ fn write_all(config: &Config, shutdown: &Shutdown) -> std::io::Result<Summary> {
             summary.bytes += buffer.len() as u64;
         }
         if skipped < config.ago.0 {
-            skipped += STEP.min(config.ago.0 - skipped);
+            // A step that no line is due in would be for nothing.
+            let step = STEP.max(Duration::from_secs(1) / u32::try_from(config.rate.max(1)).unwrap_or(u32::MAX));
+            skipped += step.min(config.ago.0 - skipped);
             continue;
         }
         ledger.flush()?;
