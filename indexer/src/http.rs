@@ -6,6 +6,7 @@ mod body;
 mod bulk;
 mod cat;
 mod cluster;
+mod contexts;
 mod delete_by_query;
 mod document;
 mod indices;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use logmill_bus_client::Connection;
 use logmill_core::StatusBoard;
 use logmill_core::telemetry::Metrics;
@@ -54,6 +55,8 @@ struct Shared {
     bodies: body::Room,
     searches: work::Searches,
     tasks: Arc<tasks::Tasks>,
+    contexts: contexts::Contexts,
+    async_searches: search::async_search::AsyncSearches,
 }
 
 impl std::ops::Deref for Api {
@@ -74,7 +77,10 @@ pub(crate) fn routes(state: AppState) -> Router {
         bodies: body::Room::new(),
         searches: work::Searches::new(),
         tasks: Arc::default(),
+        contexts: contexts::Contexts::default(),
+        async_searches: search::async_search::AsyncSearches::default(),
     }));
+    tokio::spawn(sweep(Arc::downgrade(&api.0)));
     let served = searching()
         .merge(writing())
         .merge(managing())
@@ -90,16 +96,46 @@ pub(crate) fn routes(state: AppState) -> Router {
     admin.merge(served)
 }
 
+/// What is kept for clients is looked through this often.
+const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Drops scrolls, points in time and answers that nobody came back for.
+async fn sweep(api: std::sync::Weak<Shared>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let Some(api) = api.upgrade() else { return };
+        api.async_searches.sweep();
+        if let Ok(everything) = api.store.view("_all", None) {
+            api.contexts.sweep(&everything);
+        }
+    }
+}
+
 fn searching() -> Router<Api> {
+    use search::{async_search, count, msearch, pit, scroll, terms_enum, validate};
     Router::new()
         .route("/_search", get(search::search_all).post(search::search_all))
         .route("/{index}/_search", get(search::search).post(search::search))
-        .route("/_count", get(search::count_all).post(search::count_all))
-        .route("/{index}/_count", get(search::count).post(search::count))
-        .route("/_msearch", get(search::msearch_all).post(search::msearch_all))
-        .route("/{index}/_msearch", get(search::msearch).post(search::msearch))
-        .route("/_validate/query", get(search::validate_all).post(search::validate_all))
-        .route("/{index}/_validate/query", get(search::validate).post(search::validate))
+        .route("/_count", get(count::count_all).post(count::count_all))
+        .route("/{index}/_count", get(count::count).post(count::count))
+        .route("/_msearch", get(msearch::msearch_all).post(msearch::msearch_all))
+        .route("/{index}/_msearch", get(msearch::msearch).post(msearch::msearch))
+        .route("/_validate/query", get(validate::validate_all).post(validate::validate_all))
+        .route("/{index}/_validate/query", get(validate::validate).post(validate::validate))
+        .route("/{index}/_terms_enum", get(terms_enum::terms_enum).post(terms_enum::terms_enum))
+        .route("/_search/scroll", get(scroll::next).post(scroll::next).delete(scroll::clear))
+        .route("/_search/scroll/{id}", get(scroll::next).post(scroll::next).delete(scroll::clear))
+        .route("/_pit", delete(pit::close))
+        .route("/{index}/_pit", post(pit::open))
+        .route("/_search/point_in_time", delete(pit::close_there))
+        .route("/_search/point_in_time/_all", get(pit::list_there).delete(pit::close_all_there))
+        .route("/{index}/_search/point_in_time", post(pit::open_there))
+        .route("/_async_search", post(async_search::submit_all))
+        .route("/{index}/_async_search", post(async_search::submit))
+        .route("/_async_search/{id}", get(async_search::get).delete(async_search::delete))
+        .route("/_async_search/status/{id}", get(async_search::status))
+        .route("/_tasks", get(tasks::list))
+        .route("/_tasks/_cancel", post(tasks::cancel))
 }
 
 fn writing() -> Router<Api> {

@@ -1,7 +1,10 @@
 //! Searches: query DSL to tantivy queries, run part by part over a view, into exact Elasticsearch answers.
 //! Nothing here changes the store.
 
+pub(crate) mod answer;
+mod blocks;
 pub(crate) mod clause;
+mod collapse;
 pub(crate) mod columns;
 pub(crate) mod compile;
 pub(crate) mod error;
@@ -10,13 +13,17 @@ pub(crate) mod execute;
 pub(crate) mod fetch;
 pub(crate) mod fields;
 pub(crate) mod highlight;
+mod hits;
 pub(crate) mod limits;
 pub(crate) mod matching;
 pub(crate) mod pattern;
 pub(crate) mod range;
 pub(crate) mod request;
+pub(crate) mod scoring;
 pub(crate) mod sort;
 pub(crate) mod strict;
+pub(crate) mod suggest;
+mod top;
 
 pub(crate) mod parse;
 mod simple;

@@ -165,7 +165,7 @@ async fn run(api: &Api, task: &Arc<Task>, asked: Asked) -> Result<Value, EsError
     let (query, cancelled) = (asked.query.clone(), task.cancelled.clone());
     let (index, ignore_unavailable, max_docs) = (asked.index.clone(), asked.ignore_unavailable, asked.max_docs);
     let found = api.searches.run(move || {
-        let view = search::view(&shared, &index, ignore_unavailable, &query)?;
+        let view = search::view(&shared, &search::Asked { ignore_unavailable, ..search::Asked::of(&index) })?;
         matching(&view, &query, max_docs, &Allowance::new(None, cancelled))
     });
     let found = found.await?;

@@ -15,7 +15,7 @@ use super::params::Params;
 use super::search;
 use crate::query::clause::Clause;
 use crate::query::error::EsError;
-use crate::query::request::{SearchRequest, SourceFilter};
+use crate::query::request::{SearchRequest, SourceFilter, TotalHits};
 use crate::query::strict::Members;
 
 /// Documents of one `_mget`.
@@ -107,7 +107,7 @@ async fn fetch(api: &Api, index: String, ids: Vec<String>, source: SourceFilter)
         source,
         version: true,
         seq_no: true,
-        track_total: false,
+        track_total: TotalHits::No,
         ..SearchRequest::default()
     };
     let mut found = search::find(api, index, request).await?;

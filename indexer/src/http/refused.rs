@@ -11,7 +11,7 @@ use super::answer::{self, Answer};
 use crate::query::error::EsError;
 
 /// Endpoints that exist elsewhere, with what to do instead.
-const REFUSED: [(&str, &str); 21] = [
+const REFUSED: &[(&str, &str)] = &[
     ("/_index_template", "index templates are not supported: types come from the first value of each field"),
     ("/_index_template/{name}", "index templates are not supported: types come from the first value of each field"),
     ("/_template/{name}", "index templates are not supported: types come from the first value of each field"),
@@ -20,15 +20,15 @@ const REFUSED: [(&str, &str); 21] = [
     ("/_ilm/policy/{name}", "lifecycle policies are not supported: set [indexer.retention] in the configuration"),
     ("/_ingest/pipeline", "ingest pipelines are not supported: pipelines run before the index, see [processor]"),
     ("/_ingest/pipeline/{name}", "ingest pipelines are not supported: pipelines run before the index, see [processor]"),
-    ("/_search/scroll", "scrolling is not supported: page with [search_after] and a [_doc] sort"),
-    ("/_search/scroll/{id}", "scrolling is not supported: page with [search_after] and a [_doc] sort"),
-    ("/_pit", "points in time are not supported: page with [search_after] and a [_doc] sort"),
-    ("/{index}/_pit", "points in time are not supported: page with [search_after] and a [_doc] sort"),
-    ("/_async_search", "asynchronous searches are not supported: use [_search]; closing the connection cancels it"),
-    (
-        "/{index}/_async_search",
-        "asynchronous searches are not supported: use [_search]; closing the connection cancels it",
-    ),
+    ("/_rank_eval", "ranking evaluation is not supported"),
+    ("/{index}/_rank_eval", "ranking evaluation is not supported"),
+    ("/{index}/_termvectors", "term vectors are not supported: they are not kept"),
+    ("/{index}/_termvectors/{id}", "term vectors are not supported: they are not kept"),
+    ("/{index}/_knn_search", "vectors are not supported"),
+    ("/_search/template", "search templates are not supported: send the search itself to [_search]"),
+    ("/{index}/_search/template", "search templates are not supported: send the search itself to [_search]"),
+    ("/_msearch/template", "search templates are not supported: send the searches themselves to [_msearch]"),
+    ("/{index}/_eql/search", "EQL is not supported: use [_search]"),
     ("/{index}/_update_by_query", "documents can't be changed: logs are appended"),
     ("/{index}/_update/{id}", "documents can't be changed: logs are appended"),
     ("/_reindex", "reindexing is not supported: events can be read from the bus again"),
@@ -39,7 +39,7 @@ const REFUSED: [(&str, &str); 21] = [
 ];
 
 pub(super) fn routes() -> Router<Api> {
-    REFUSED.into_iter().fold(Router::new(), |router, (path, reason)| {
+    REFUSED.iter().fold(Router::new(), |router, &(path, reason)| {
         router.route(path, any(move |method: Method| std::future::ready(refuse(&method, reason))))
     })
 }

@@ -1,74 +1,109 @@
-//! `_search`, `_count`, `_msearch`, `_validate/query`.
+//! `_search`: what an address and a body ask for, run when it is its turn. Its relatives live below.
 
-use std::time::Instant;
+pub(super) mod async_search;
+pub(super) mod count;
+pub(super) mod msearch;
+pub(super) mod pit;
+pub(super) mod scroll;
+pub(super) mod terms_enum;
+pub(super) mod validate;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use jiff::Timestamp;
+use axum::http::HeaderMap;
 use logmill_indexer_api::lucene::Operator;
-use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
-use super::body::{self, SEARCH_BYTES_MAX};
 use super::params::Params;
+use super::tasks::{self, Running};
 use super::{Api, Shared};
+use crate::query::answer::{Continuation, SearchResponse};
 use crate::query::clause::Clause;
-use crate::query::compile;
 use crate::query::error::EsError;
-use crate::query::execute::{self, Shards};
-use crate::query::limits::{Allowance, CancelOnDrop};
-use crate::query::request::{self, SearchRequest, SourceFilter};
+use crate::query::execute;
+use crate::query::limits::Allowance;
+use crate::query::request::{self, SearchRequest, SourceFilter, TotalHits};
 use crate::query::sort::SortField;
-use crate::query::strict::Members;
 use crate::store::View;
 
-/// Searches of one `_msearch`; Elasticsearch runs as many as it is sent, one after the other here.
-const MSEARCH_MAX: usize = 1000;
-
 /// What an address asks for besides the body.
-struct Asked {
-    index: String,
-    ignore_unavailable: bool,
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) index: String,
+    pub(super) ignore_unavailable: bool,
+    pub(super) allow_no_indices: bool,
     /// `hits.total` as a bare number, as version 6 had it.
-    total_as_int: bool,
-    typed_keys: bool,
+    pub(super) total_as_int: bool,
+    pub(super) typed_keys: bool,
+    /// How long to keep a scroll.
+    pub(super) scroll: Option<Duration>,
+    /// The name of what is done, in `_tasks`.
+    pub(super) action: &'static str,
+    pub(super) opaque_id: Option<String>,
 }
 
-pub(super) async fn search_all(state: State<Api>, query: RawQuery, body: Body) -> Answer {
-    search(state, Path("_all".to_owned()), query, body).await
+impl Asked {
+    pub(super) fn of(index: &str) -> Self {
+        Self {
+            index: index.to_owned(),
+            ignore_unavailable: false,
+            allow_no_indices: true,
+            total_as_int: false,
+            typed_keys: false,
+            scroll: None,
+            action: "indices:data/read/search",
+            opaque_id: None,
+        }
+    }
+
+    pub(super) fn read(index: &str, params: &mut Params, headers: &HeaderMap) -> Result<Self, EsError> {
+        Ok(Self {
+            ignore_unavailable: params.flag("ignore_unavailable")?.unwrap_or(false),
+            allow_no_indices: params.flag("allow_no_indices")?.unwrap_or(true),
+            total_as_int: params.flag("rest_total_hits_as_int")?.unwrap_or(false),
+            typed_keys: params.flag("typed_keys")?.unwrap_or(false),
+            opaque_id: tasks::opaque_id(headers),
+            ..Self::of(index)
+        })
+    }
+
+    pub(super) fn begin(&self, api: &Api) -> Running {
+        api.tasks.search(self.action, &format!("indices[{}]", self.index), self.opaque_id.clone())
+    }
+}
+
+pub(super) async fn search_all(state: State<Api>, query: RawQuery, headers: HeaderMap, body: Body) -> Answer {
+    search(state, Path("_all".to_owned()), query, headers, body).await
 }
 
 pub(super) async fn search(
     State(api): State<Api>,
     Path(index): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     body: Body,
 ) -> Answer {
     let mut params = Params::new(query.as_deref());
     let body = api.bodies.read_json(body).await?;
-    let mut request = SearchRequest::read(body)?;
-    let asked = Asked::read(index, &mut params)?;
-    amend(&mut request, &mut params)?;
+    let mut asked = Asked::read(&index, &mut params, &headers)?;
+    asked.scroll = params.take("scroll").map(|text| request::duration(&text)).transpose()?;
+    let request = read(body, &mut params)?;
     params.end("/_search")?;
-    request.check()?;
     let found = run(&api, asked, request).await?;
     Ok(answer::json(&found))
 }
 
-impl Asked {
-    fn read(index: String, params: &mut Params) -> Result<Self, EsError> {
-        if params.take("scroll").is_some() {
-            return Err(EsError::argument("[scroll] is not supported: page with [search_after] and a [_doc] sort"));
-        }
-        Ok(Self {
-            index,
-            ignore_unavailable: params.flag("ignore_unavailable")?.unwrap_or(false),
-            total_as_int: params.flag("rest_total_hits_as_int")?.unwrap_or(false),
-            typed_keys: params.flag("typed_keys")?.unwrap_or(false),
-        })
-    }
+/// A body and what the address adds to it.
+fn read(body: Value, params: &mut Params) -> Result<SearchRequest, EsError> {
+    let mut request = SearchRequest::read(body)?;
+    amend(&mut request, params)?;
+    request.check()?;
+    Ok(request)
 }
 
 /// Takes over what the address asks for: it goes before the body.
@@ -104,7 +139,24 @@ fn amend(request: &mut SearchRequest, params: &mut Params) -> Result<(), EsError
         )?;
     }
     if let Some(track) = params.take("track_total_hits") {
-        request.track_total = track != "false";
+        let refused =
+            || EsError::argument(format!("[track_total_hits] must be true, false or a number, not [{track}]"));
+        request.track_total = TotalHits::read(&track.as_str().into()).ok_or_else(refused)?;
+    }
+    if let Some(most) = number("terminate_after", params)? {
+        request.terminate_after = Some(most as u64).filter(|most| *most > 0);
+    }
+    if let Some(partial) = params.flag("allow_partial_search_results")? {
+        request.partial = partial;
+    }
+    if params.flag("explain")?.unwrap_or(false) {
+        return Err(EsError::argument("[explain] of a search is not supported; ask [_explain] about one document"));
+    }
+    if let Some(names) = params.list("docvalue_fields") {
+        request.docvalue_fields = request::field_formats(Some(names.into()), "[docvalue_fields]")?;
+    }
+    if let Some(names) = params.list("stored_fields") {
+        request.read_stored(&names)?;
     }
     if let Some(scores) = params.flag("track_scores")? {
         request.track_scores = scores;
@@ -133,15 +185,16 @@ pub(super) fn query_of(params: &mut Params) -> Result<Option<Clause>, EsError> {
     params.take("q").map(|text| Clause::from_lucene(&text, &fields, operator)).transpose()
 }
 
-/// The view of the chosen indexes, without parts that can't hold a match.
-pub(super) fn view(shared: &Shared, index: &str, ignore_unavailable: bool, query: &Clause) -> Result<View, EsError> {
-    let (lower, upper) = compile::time_bounds(query, Timestamp::now());
-    let time = ((lower, upper) != (i64::MIN, i64::MAX)).then_some(lower..=upper);
-    let mut expression = index.to_owned();
+/// The view of the chosen indexes.
+pub(super) fn view(shared: &Shared, asked: &Asked) -> Result<View, EsError> {
+    let mut expression = asked.index.clone();
     loop {
-        match shared.store.view(&expression, time.as_ref()) {
+        match shared.store.view(&expression, None) {
+            Ok(view) if view.mappings.is_empty() && !asked.allow_no_indices => {
+                return Err(EsError::no_index(&asked.index));
+            }
             Ok(view) => return Ok(view),
-            Err(missing) if ignore_unavailable => {
+            Err(missing) if asked.ignore_unavailable => {
                 let kept: Vec<&str> = expression.split(',').filter(|name| *name != missing.0).collect();
                 if kept.is_empty() || kept.len() == expression.split(',').count() {
                     return Ok(View::default());
@@ -153,29 +206,74 @@ pub(super) fn view(shared: &Shared, index: &str, ignore_unavailable: bool, query
     }
 }
 
-async fn run(api: &Api, asked: Asked, request: SearchRequest) -> Result<Box<RawValue>, EsError> {
+/// Runs a search when it is its turn; whoever drops the answer cancels it.
+pub(super) async fn run(api: &Api, asked: Asked, request: SearchRequest) -> Result<Box<RawValue>, EsError> {
     let started = Instant::now();
     let shared = api.0.clone();
-    let cancel = CancelOnDrop::default();
-    let cancelled = cancel.0.clone();
-    let found = api
-        .searches
-        .run(move || {
-            let view = view(&shared, &asked.index, asked.ignore_unavailable, &request.query)?;
-            let found = execute::search(&view, &request, &Allowance::new(request.timeout, cancelled))?;
-            let mut found = serde_json::value::to_raw_value(&found).map_err(EsError::internal)?;
-            if asked.total_as_int || asked.typed_keys {
-                let mut value: Value = serde_json::from_str(found.get()).map_err(EsError::internal)?;
-                reshape(&mut value, &asked, &request);
-                found = serde_json::value::to_raw_value(&value).map_err(EsError::internal)?;
-            }
-            Ok(found)
-        })
-        .await?;
-    drop(cancel);
+    let task = asked.begin(api);
+    let allowance = Allowance::new(request.timeout, task.cancel.clone());
+    let found = api.searches.run(move || search_now(&shared, &asked, request, &allowance)).await?;
+    drop(task);
     api.board.counter("searches").add(1);
     tracing::debug!(took = ?started.elapsed(), "searched");
     Ok(found)
+}
+
+/// The search itself, on a thread that may compute.
+pub(super) fn search_now(
+    shared: &Shared,
+    asked: &Asked,
+    mut request: SearchRequest,
+    allowance: &Allowance,
+) -> Result<Box<RawValue>, EsError> {
+    let view = match &request.pit {
+        None => Arc::new(view(shared, asked)?),
+        Some(_) if asked.index != "_all" => {
+            return Err(invalid(
+                "[indices] cannot be used with point in time. Do not specify any index with point in time.",
+            ));
+        }
+        Some(_) if asked.scroll.is_some() => {
+            return Err(invalid("using [point in time] is not allowed in a scroll context"));
+        }
+        Some((id, keep_alive)) => {
+            let context = shared.contexts.get(id, *keep_alive)?;
+            // Pages of a point in time are told apart by a last key that no two hits share.
+            if !request.sort.is_empty() && request.sort.last().is_none_or(|last| last.field != "_shard_doc") {
+                request.sort.push(SortField::new("_shard_doc", false));
+            }
+            context.view
+        }
+    };
+    if asked.scroll.is_some() {
+        scroll::check(&request)?;
+    }
+    let mut found = execute::search(&view, &request, allowance)?;
+    found.pit_id = request.pit.as_ref().map(|(id, _)| id.clone());
+    if let Some(keep_alive) = asked.scroll {
+        let next = going_on(request.clone(), &found);
+        found.scroll_id = Some(shared.contexts.open(view.as_ref().clone(), Some(next), keep_alive)?);
+    }
+    written(&found, asked, &request)
+}
+
+/// The request for the page after this one.
+fn going_on(request: SearchRequest, found: &SearchResponse) -> SearchRequest {
+    let total = found.hits.total.as_ref().map_or(0, |total| total.value);
+    // Without a last hit there is nothing after it.
+    let at_end = Continuation { after: Vec::new(), total, max_score: found.hits.max_score };
+    let continuation = Some(found.next.clone().unwrap_or(at_end));
+    SearchRequest { continuation, aggregations: Vec::new(), ..request }
+}
+
+fn written(found: &SearchResponse, asked: &Asked, request: &SearchRequest) -> Result<Box<RawValue>, EsError> {
+    let mut written = serde_json::value::to_raw_value(found).map_err(EsError::internal)?;
+    if asked.total_as_int || asked.typed_keys {
+        let mut value: Value = serde_json::from_str(written.get()).map_err(EsError::internal)?;
+        reshape(&mut value, asked, request);
+        written = serde_json::value::to_raw_value(&value).map_err(EsError::internal)?;
+    }
+    Ok(written)
 }
 
 fn reshape(found: &mut Value, asked: &Asked, request: &SearchRequest) {
@@ -192,159 +290,9 @@ fn reshape(found: &mut Value, asked: &Asked, request: &SearchRequest) {
     }
 }
 
-pub(super) async fn count_all(state: State<Api>, query: RawQuery, body: Body) -> Answer {
-    count(state, Path("_all".to_owned()), query, body).await
-}
-
-pub(super) async fn count(
-    State(api): State<Api>,
-    Path(index): Path<String>,
-    RawQuery(query): RawQuery,
-    body: Body,
-) -> Answer {
-    let mut params = Params::new(query.as_deref());
-    let from_address = query_of(&mut params)?;
-    let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
-    params.ignore(&["terminate_after", "min_score"]);
-    params.end("/_count")?;
-    let from_body = query_in(api.bodies.read_json(body).await?, "the count")?;
-    let clause = from_address.unwrap_or(from_body);
-    let shared = api.0.clone();
-    let cancel = CancelOnDrop::default();
-    let cancelled = cancel.0.clone();
-    let found = api.searches.run(move || {
-        let view = view(&shared, &index, ignore_unavailable, &clause)?;
-        let count = execute::count(&view, &clause, &Allowance::new(None, cancelled))?;
-        Ok(json!({ "count": count, "_shards": Shards::of(view.mappings.len()) }))
-    });
-    let found = found.await?;
-    drop(cancel);
-    Ok(answer::json(&found))
-}
-
-/// The `query` of a body that has nothing else.
-pub(super) fn query_in(body: Value, what: &str) -> Result<Clause, EsError> {
-    if body.is_null() {
-        return Ok(Clause::All);
-    }
-    let mut members = Members::new(body, what)?;
-    let clause = members.take("query").map_or(Ok(Clause::All), Clause::from_dsl)?;
-    members.end().map(|()| clause)
-}
-
-pub(super) async fn validate_all(state: State<Api>, query: RawQuery, body: Body) -> Answer {
-    validate(state, Path("_all".to_owned()), query, body).await
-}
-
-pub(super) async fn validate(
-    State(api): State<Api>,
-    Path(index): Path<String>,
-    RawQuery(query): RawQuery,
-    body: Body,
-) -> Answer {
-    let mut params = Params::new(query.as_deref());
-    let explain = params.flag("explain")?.unwrap_or(false);
-    let body = api.bodies.read_json(body).await?;
-    let read = query_of(&mut params).and_then(|clause| clause.map_or_else(|| query_in(body, "the request"), Ok));
-    params.ignore(&["rewrite", "all_shards", "ignore_unavailable"]);
-    params.end("/_validate/query")?;
-    let valid = read.and_then(|clause| {
-        let view = api.store.view(&index, Some(&super::NO_PARTS))?;
-        for (index, mapping) in &view.mappings {
-            compile::compile(&clause, compile::Target { index, mapping, now: Timestamp::now() })?;
-        }
-        Ok(())
-    });
-    let mut shown = json!({ "_shards": Shards::of(1), "valid": valid.is_ok() });
-    if let (true, Err(error), Some(map)) = (explain, valid, shown.as_object_mut()) {
-        map.insert("error".to_owned(), error.to_string().into());
-    }
-    Ok(answer::json(&shown))
-}
-
-pub(super) async fn msearch_all(state: State<Api>, query: RawQuery, body: Body) -> Answer {
-    msearch(state, Path("_all".to_owned()), query, body).await
-}
-
-pub(super) async fn msearch(
-    State(api): State<Api>,
-    Path(index): Path<String>,
-    RawQuery(query): RawQuery,
-    body: Body,
-) -> Answer {
-    let started = Instant::now();
-    let mut params = Params::new(query.as_deref());
-    let total_as_int = params.flag("rest_total_hits_as_int")?.unwrap_or(false);
-    let typed_keys = params.flag("typed_keys")?.unwrap_or(false);
-    params.end("/_msearch")?;
-    let payload = api.bodies.read(body, SEARCH_BYTES_MAX).await?;
-    let lines: Vec<&[u8]> = payload.bytes.split(|byte| *byte == b'\n').collect();
-    // A line feed ends the last line: nothing follows it.
-    let lines = match lines.split_last() {
-        Some((last, rest)) if last.iter().all(u8::is_ascii_whitespace) => rest,
-        _ => lines.as_slice(),
-    };
-    if lines.len() % 2 != 0 {
-        return Err(EsError::argument(
-            "The msearch request must be pairs of lines, a header and a body, terminated by a newline [\\n]",
-        ));
-    }
-    if lines.len() / 2 > MSEARCH_MAX {
-        return Err(EsError::argument(format!("the msearch request has more than {MSEARCH_MAX} searches")));
-    }
-    let mut responses = Vec::with_capacity(lines.len() / 2);
-    for pair in lines.chunks_exact(2) {
-        let [header, body] = pair else { continue };
-        let asked = header_of(header, &index, total_as_int, typed_keys)?;
-        let request = body::parse(body).and_then(SearchRequest::read);
-        let found = match request {
-            Ok(request) => run(&api, asked, request).await,
-            Err(error) => Err(error),
-        };
-        responses.push(match found {
-            Ok(found) => with_status(&found)?,
-            Err(error) => serde_json::value::to_raw_value(&error.to_json()).map_err(EsError::internal)?,
-        });
-    }
-    Ok(answer::json(&Responses { took: millis(started), responses }))
-}
-
-#[derive(Serialize)]
-struct Responses {
-    took: u64,
-    responses: Vec<Box<RawValue>>,
-}
-
-/// An answer with its status in it; as text, for answers are large.
-fn with_status(found: &RawValue) -> Result<Box<RawValue>, EsError> {
-    let members = found.get().strip_prefix('{').unwrap_or("}");
-    RawValue::from_string(format!("{{\"status\":200,{members}")).map_err(EsError::internal)
-}
-
-fn header_of(line: &[u8], index: &str, total_as_int: bool, typed_keys: bool) -> Result<Asked, EsError> {
-    let mut asked = Asked { index: index.to_owned(), ignore_unavailable: false, total_as_int, typed_keys };
-    let value = body::parse(line)?;
-    if value.is_null() {
-        return Ok(asked);
-    }
-    let mut members = Members::new(value, "the header of a search")?;
-    members.ignore(&[
-        "preference",
-        "routing",
-        "search_type",
-        "request_cache",
-        "allow_no_indices",
-        "expand_wildcards",
-        "ccs_minimize_roundtrips",
-        "allow_partial_search_results",
-        "max_concurrent_shard_requests",
-    ]);
-    let names = members.strings("index")?.or(members.strings("indices")?);
-    if let Some(names) = names.filter(|names| !names.is_empty()) {
-        asked.index = names.join(",");
-    }
-    asked.ignore_unavailable = members.boolean("ignore_unavailable")?.unwrap_or(false);
-    members.end().map(|()| asked)
+/// A request that contradicts itself, in Elasticsearch's words for that.
+pub(super) fn invalid(reason: &str) -> EsError {
+    EsError::new(400, "action_request_validation_exception", format!("Validation Failed: 1: {reason};"))
 }
 
 pub(super) fn millis(started: Instant) -> u64 {
@@ -353,7 +301,6 @@ pub(super) fn millis(started: Instant) -> u64 {
 
 /// Runs a search that the API makes of its own: documents by their ids.
 pub(super) async fn find(api: &Api, index: String, request: SearchRequest) -> Result<Value, EsError> {
-    let found =
-        run(api, Asked { index, ignore_unavailable: false, total_as_int: false, typed_keys: false }, request).await?;
+    let found = run(api, Asked::of(&index), request).await?;
     serde_json::from_str(found.get()).map_err(EsError::internal)
 }

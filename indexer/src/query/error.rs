@@ -28,6 +28,11 @@ impl EsError {
         Self::new(400, "illegal_argument_exception", reason)
     }
 
+    /// The one who asked is gone, or somebody has cancelled the search.
+    pub(crate) fn cancelled() -> Self {
+        Self::new(400, "task_cancelled_exception", "the search was cancelled")
+    }
+
     pub(crate) fn no_index(name: &str) -> Self {
         let mut error = Self::new(404, "index_not_found_exception", format!("no such index [{name}]"));
         error.index = Some(name.to_owned());

@@ -1,190 +1,159 @@
 //! Runs a search over a view, part by part, newest first, and puts the answer together. Blocking: it belongs on a
 //! thread that may compute.
 
-use std::collections::BinaryHeap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-use tantivy::query::{AllQuery, EnableScoring, Weight};
-use tantivy::{DocId, SegmentReader};
+use tantivy::DocId;
+use tantivy::columnar::Column;
+use tantivy::query::{AllQuery, Weight};
 
+pub(crate) use super::answer::Shards;
+use super::answer::{Continuation, Hits, SearchResponse, Total};
+use super::blocks::each_block;
 use super::clause::Clause;
+use super::columns::Values;
 use super::compile::{self, Target};
 use super::error::EsError;
-use super::fetch;
 use super::fields::{Place, place};
-use super::highlight::Highlighter;
-use super::limits::{Allowance, SOURCES_BYTES_MAX, Stopped};
-use super::request::SearchRequest;
-use super::sort::{self, Key, PartOrder, SortField, SortValue};
+use super::limits::{Allowance, Stopped};
+use super::pattern::Bits;
+use super::request::{SearchRequest, TotalHits};
+use super::scoring::{Scores, Statistics};
+use super::sort::{self, PartOrder, SortField, SortValue};
+use super::top::{self, Found, Groups, Top};
 use crate::aggregate::{self, Partial};
-use crate::schema::{TIMESTAMP, schema};
+use crate::schema::TIMESTAMP;
 use crate::store::registry::{FieldType, Mapping};
 use crate::store::{Part, View};
 
-/// An answer of `_search`.
-#[derive(Debug, Serialize)]
-pub(crate) struct SearchResponse {
-    pub(crate) took: u64,
-    pub(crate) timed_out: bool,
-    #[serde(rename = "_shards")]
-    pub(crate) shards: Shards,
-    pub(crate) hits: Hits,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) aggregations: Option<Value>,
-}
-
-/// One index is one shard.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Shards {
-    pub(crate) total: usize,
-    pub(crate) successful: usize,
-    pub(crate) skipped: usize,
-    pub(crate) failed: usize,
-}
-
-impl Shards {
-    pub(crate) const fn of(total: usize) -> Self {
-        Self { total, successful: total, skipped: 0, failed: 0 }
-    }
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Hits {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) total: Option<Total>,
-    pub(crate) max_score: Option<f64>,
-    pub(crate) hits: Vec<Hit>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Total {
-    pub(crate) value: u64,
-    pub(crate) relation: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Hit {
-    #[serde(rename = "_index")]
-    index: String,
-    #[serde(rename = "_id")]
-    id: String,
-    #[serde(rename = "_version", skip_serializing_if = "Option::is_none")]
-    version: Option<u64>,
-    #[serde(rename = "_seq_no", skip_serializing_if = "Option::is_none")]
-    seq_no: Option<u64>,
-    #[serde(rename = "_primary_term", skip_serializing_if = "Option::is_none")]
-    primary_term: Option<u64>,
-    #[serde(rename = "_score")]
-    score: Option<f64>,
-    #[serde(rename = "_source", skip_serializing_if = "Option::is_none")]
-    source: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fields: Option<Map<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    highlight: Option<Map<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sort: Option<Vec<Value>>,
-}
-
 /// Checks for a timeout are made every so many documents.
-const DOCS_BETWEEN_CHECKS: usize = 1 << 14;
+const DOCS_BETWEEN_CHECKS: usize = 1 << 13;
 
 /// Counts the matches of a query.
-pub(crate) fn count(view: &View, query: &Clause, allowance: &Allowance) -> Result<u64, EsError> {
-    let request = SearchRequest { query: query.clone(), size: 0, ..SearchRequest::default() };
-    let now = Timestamp::now();
-    let mut run = Run::new(&request, now);
-    run.over(view, allowance)?;
-    match run.stopped {
-        None => Ok(run.total),
-        Some(_) => Err(EsError::new(504, "timeout_exception", "the count was not finished in time")),
+pub(crate) fn count(view: &View, request: &SearchRequest, allowance: &Allowance) -> Result<SearchResponse, EsError> {
+    let found = search(view, request, allowance)?;
+    match found.timed_out {
+        false => Ok(found),
+        true => Err(EsError::new(504, "timeout_exception", "the count was not finished in time")),
     }
 }
 
 /// Runs a search.
 pub(crate) fn search(view: &View, request: &SearchRequest, allowance: &Allowance) -> Result<SearchResponse, EsError> {
     let started = Instant::now();
-    let mut run = Run::new(request, Timestamp::now());
+    let mut run = Run::new(view, request)?;
     run.over(view, allowance)?;
     if run.stopped == Some(Stopped::Cancelled) {
-        return Err(EsError::new(400, "task_cancelled_exception", "the client has gone away"));
+        return Err(EsError::cancelled());
+    }
+    if run.stopped.is_some() && !request.partial {
+        let reason = "the search was not finished in time, and [allow_partial_search_results] is false";
+        return Err(EsError::new(504, "search_phase_execution_exception", format!("Time exceeded: {reason}")));
     }
     let chosen: Vec<Found> = std::mem::take(&mut run.found).into_iter().skip(request.from).collect();
-    let hits = run.fetch(view, &chosen)?;
+    let hits = run.fetch(view, &chosen, allowance)?;
     let aggregations = match request.aggregations.as_slice() {
         [] => None,
-        wanted => Some(aggregate::render(wanted, run.aggregated)?),
+        wanted => Some(aggregate::render(wanted, run.aggregated.take())?),
     };
-    let scored = request.sort.is_empty() || request.track_scores;
+    let earlier = request.continuation.as_ref();
+    let total = earlier.map_or(run.total, |earlier| earlier.total);
+    let max_score = earlier.map_or_else(|| run.max_score(&chosen), |earlier| earlier.max_score);
     Ok(SearchResponse {
         took: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         timed_out: run.stopped.is_some(),
+        terminated_early: request.terminate_after.map(|_| run.terminated),
         shards: Shards::of(view.mappings.len()),
+        next: chosen.last().map(|last| Continuation { after: last.order.clone(), total, max_score }),
         hits: Hits {
-            total: request.track_total.then_some(Total { value: run.total, relation: "eq" }),
-            max_score: (scored && !hits.is_empty()).then_some(1.0),
+            total: (request.track_total != TotalHits::No)
+                .then_some(Total { value: total, relation: if run.counted_in_part { "gte" } else { "eq" } }),
+            max_score,
             hits,
         },
         aggregations,
+        ..SearchResponse::default()
     })
 }
 
-/// A hit on its way.
-struct Found {
-    order: Vec<SortValue>,
-    part: usize,
-    doc: DocId,
-}
-
-struct Run<'r> {
-    request: &'r SearchRequest,
-    now: Timestamp,
-    /// The order asked for, or newest first.
-    sort: Vec<SortField>,
+pub(super) struct Run<'r> {
+    pub(super) request: &'r SearchRequest,
+    /// The query, without what only changes scores when nobody wants those.
+    pub(super) query: Clause,
+    pub(super) now: Timestamp,
+    pub(super) scores: Scores,
+    /// The order asked for, or the best and then the newest first.
+    pub(super) sort: Vec<SortField>,
     /// How many hits are kept.
     keep: usize,
     total: u64,
+    /// Not all matches were counted, for nobody asked for more.
+    counted_in_part: bool,
     /// The best so far, in order.
-    found: Vec<Found>,
+    pub(super) found: Vec<Found>,
+    best_score: Option<f32>,
     aggregated: Option<Vec<Partial>>,
+    /// Matches by index, as far as `terminate_after` counts them.
+    collected: HashMap<Arc<str>, u64>,
+    terminated: bool,
     stopped: Option<Stopped>,
 }
 
 impl<'r> Run<'r> {
-    fn new(request: &'r SearchRequest, now: Timestamp) -> Self {
+    fn new(view: &View, request: &'r SearchRequest) -> Result<Self, EsError> {
+        let scores = scores_for(view, request);
+        let query = match &scores {
+            Scores::Each(_) => request.query.clone(),
+            Scores::Same(score) if request.min_score.is_some_and(|least| *score < least) => Clause::None,
+            _ => request.query.clone().without_scores(),
+        };
+        let by_score = || SortField::new("_score", true);
+        let newest = || SortField::new(TIMESTAMP, true);
         let sort = match request.sort.as_slice() {
-            // All scores are equal, so what is newest comes first.
-            [] => vec![SortField::new(TIMESTAMP, true)],
-            [only] if only.field == "_score" => vec![SortField::new("_score", true), SortField::new(TIMESTAMP, true)],
+            // Where all scores are equal, what is newest comes first.
+            [] if scores.is_each() => vec![by_score(), newest()],
+            [] => vec![newest()],
+            [only] if only.field == "_score" => vec![only.clone(), newest()],
             asked => asked.to_vec(),
         };
-        let keep = request.from + request.size;
-        Self { request, now, sort, keep, total: 0, found: Vec::new(), aggregated: None, stopped: None }
+        check_fields(view, request)?;
+        Ok(Self {
+            request,
+            query,
+            now: Timestamp::now(),
+            scores,
+            sort,
+            keep: request.from + request.size,
+            total: 0,
+            counted_in_part: false,
+            found: Vec::new(),
+            best_score: None,
+            aggregated: None,
+            collected: HashMap::new(),
+            terminated: false,
+            stopped: None,
+        })
     }
 
     fn over(&mut self, view: &View, allowance: &Allowance) -> Result<(), EsError> {
-        let after = match &self.request.search_after {
-            None => None,
-            Some(values) => {
+        let after = match (&self.request.continuation, &self.request.search_after) {
+            (Some(earlier), _) => Some(earlier.after.clone()),
+            (None, None) => None,
+            (None, Some(values)) => {
                 let is_date = |field: &str| view.mappings.values().any(|mapping| is_date(mapping, field));
                 Some(sort::read_after(values, &self.request.sort, is_date, self.now)?)
             }
         };
         // Also where no part matches, a request that makes no sense must be refused.
         for (index, mapping) in &view.mappings {
-            compile::compile(&self.request.query, Target { index, mapping, now: self.now })?;
+            compile::compile(&self.query, Target { index, mapping, now: self.now })?;
         }
         let empty = Arc::new(Mapping::default());
-        let mut parts: Vec<(usize, &Arc<Part>)> = view.parts.iter().enumerate().collect();
-        if self.sort.first().is_some_and(|first| first.field == TIMESTAMP && !first.descending) {
-            // What may hold the first hits comes first, so that later parts need not be sorted through.
-            parts.sort_by_key(|(_, part)| *part.time_ns.start());
-        }
+        let parts = self.parts(view)?;
+        allowance.progress().begin(parts.len());
         for (place, part) in parts {
             if let Some(stopped) = allowance.stopped() {
                 self.stopped = Some(stopped);
@@ -195,8 +164,33 @@ impl<'r> Run<'r> {
             if self.stopped.is_some() {
                 return Ok(());
             }
+            allowance.progress().one_done();
         }
         Ok(())
+    }
+
+    /// The parts that can hold a match, in the order in which they are best looked at.
+    fn parts<'v>(&self, view: &'v View) -> Result<Vec<(usize, &'v Arc<Part>)>, EsError> {
+        let (lower, upper) = compile::time_bounds(&self.query, self.now);
+        let needed = |part: &Part| lower <= *part.time_ns.end() && *part.time_ns.start() <= upper;
+        let mut parts: Vec<(usize, &Arc<Part>)> =
+            view.parts.iter().enumerate().filter(|(_, part)| needed(part)).collect();
+        // What may hold the first hits comes first, so that later parts need not be sorted through.
+        let Some(first) = self.sort.first() else { return Ok(parts) };
+        match first.field.as_str() {
+            TIMESTAMP if !first.descending => parts.sort_by_key(|(_, part)| *part.time_ns.start()),
+            "_doc" | "_shard_doc" | "_seq_no" => {
+                let mut keyed = Vec::with_capacity(parts.len());
+                for (place, part) in parts {
+                    let seq = part.reader.fast_fields().u64("seq")?;
+                    keyed.push((if first.descending { !seq.max_value() } else { seq.min_value() }, place, part));
+                }
+                keyed.sort_by_key(|(key, ..)| *key);
+                parts = keyed.into_iter().map(|(_, place, part)| (place, part)).collect();
+            }
+            _ => {}
+        }
+        Ok(parts)
     }
 
     fn over_part(
@@ -207,66 +201,49 @@ impl<'r> Run<'r> {
         after: Option<&[SortValue]>,
         allowance: &Allowance,
     ) -> Result<(), EsError> {
-        let wants_hits = self.keep > 0 && !self.is_beaten(part);
-        let wants_aggregations = !self.request.aggregations.is_empty();
-        if !wants_hits && !wants_aggregations && !self.request.track_total {
+        let target = Target { index: &part.index, mapping, now: self.now };
+        let order = if self.keep > 0 && !self.is_beaten(part) {
+            Some(PartOrder::open(part, mapping, &self.sort)?)
+        } else {
+            None
+        };
+        let mut top = match &order {
+            Some(order) => self.top(order, part, mapping, after)?,
+            None => None,
+        };
+        let wants_aggregations = !self.request.aggregations.is_empty() && self.request.continuation.is_none();
+        let enough = match self.request.track_total {
+            _ if self.request.continuation.is_some() => true,
+            TotalHits::No => true,
+            TotalHits::All => false,
+            TotalHits::UpTo(number) => self.total >= number,
+        };
+        if top.is_none() && !wants_aggregations && enough {
+            self.counted_in_part = self.request.continuation.is_none();
             return Ok(());
         }
-        let target = Target { index: &part.index, mapping, now: self.now };
-        let query = compile::compile(&self.request.query, target)?;
+        let query = compile::compile(&self.query, target)?;
         let everything = query.is::<AllQuery>();
-        let weight = query.weight(EnableScoring::disabled_from_schema(&schema().0))?;
-        if !wants_hits && !wants_aggregations {
+        let weight = self.scores.weight(query.as_ref())?;
+        let mut sieve = self.sieve(part, target)?;
+        if top.is_none() && !wants_aggregations && sieve.is_open() && self.request.terminate_after.is_none() {
             let count = if everything { part.reader.num_docs() } else { weight.count(&part.reader)? };
             self.total += u64::from(count);
             return Ok(());
         }
-        let order = if wants_hits { Some(PartOrder::open(part, mapping, &self.sort)?) } else { None };
-        let mut top = match &order {
-            Some(order) => {
-                let after = after.map(|values| order.encode(values)).transpose()?;
-                let worst = match self.found.last() {
-                    Some(last) if self.found.len() >= self.keep => Some(order.encode(&last.order)?),
-                    _ => None,
-                };
-                Some(Top { order, after, worst, keep: self.keep, heap: BinaryHeap::new() })
-            }
-            None => None,
-        };
         let mut collector = if wants_aggregations {
             Some(aggregate::Collector::open(&self.request.aggregations, part, target, allowance)?)
         } else {
             None
         };
-        let mut since_check = 0;
-        let mut failure = None;
-        let mut total = 0;
-        self.stopped = each_block(weight.as_ref(), &part.reader, &mut |docs| {
-            total += docs.len() as u64;
-            if let Some(top) = &mut top {
-                docs.iter().for_each(|doc| top.offer(*doc));
-            }
-            if let Some(collector) = &mut collector
-                && let Err(error) = collector.collect(docs)
-            {
-                failure = Some(error);
-                return Some(Stopped::Cancelled);
-            }
-            since_check += docs.len();
-            if since_check < DOCS_BETWEEN_CHECKS {
-                return None;
-            }
-            since_check = 0;
-            allowance.stopped()
-        })?;
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        self.total += total;
+        self.walk(part, weight.as_ref(), &mut sieve, top.as_mut(), collector.as_mut(), allowance)?;
         if let Some(top) = top {
             let mut found = top.into_found(place)?;
             self.found.append(&mut found);
             self.found.sort_by(|a, b| sort::order(&a.order, &b.order, &self.sort));
+            if self.request.collapse.is_some() {
+                top::first_of_each_group(&mut self.found);
+            }
             self.found.truncate(self.keep);
         }
         if let Some(collector) = collector {
@@ -276,6 +253,115 @@ impl<'r> Run<'r> {
                 Some(known) => aggregate::merge(known, partials, allowance)?,
             }
         }
+        Ok(())
+    }
+
+    fn sieve(&self, part: &Part, target: Target<'_>) -> Result<Sieve, EsError> {
+        let slice = match self.request.slice {
+            Some((id, max)) => Some((part.reader.fast_fields().u64("seq")?, id, max)),
+            None => None,
+        };
+        let hits = match &self.request.post_filter {
+            Some(clause) => {
+                let query = compile::compile(clause, target)?;
+                let weight = Scores::Unwanted.weight(query.as_ref())?;
+                let mut bits = Bits::new(part.reader.max_doc());
+                weight.for_each_no_score(&part.reader, &mut |docs| docs.iter().for_each(|doc| bits.insert(*doc)))?;
+                Some(bits)
+            }
+            None => None,
+        };
+        // Where all matches have the same score, it was compared when the search began.
+        let min_score = self.request.min_score.filter(|_| self.scores.is_each());
+        Ok(Sieve { filter: Filter { slice, min_score, docs: Vec::new(), scores: Vec::new() }, hits })
+    }
+
+    /// `None` when no document of the part can be among the best.
+    fn top<'t>(
+        &self,
+        order: &'t PartOrder,
+        part: &Part,
+        mapping: &Mapping,
+        after: Option<&[SortValue]>,
+    ) -> Result<Option<Top<'t>>, EsError> {
+        let after = after.map(|values| order.encode(values)).transpose()?;
+        let worst = match self.found.last() {
+            Some(last) if self.found.len() >= self.keep => Some(order.encode(&last.order)?),
+            _ => None,
+        };
+        let mut top = Top::new(order, after, worst, self.keep);
+        if let Some(collapse) = &self.request.collapse {
+            top = top.collapsing(Groups::new(Values::open(part, mapping, &collapse.field)?));
+        }
+        Ok((!top.is_hopeless()).then_some(top))
+    }
+
+    /// Shows every match of a part to those who want it.
+    fn walk(
+        &mut self,
+        part: &Part,
+        weight: &dyn Weight,
+        sieve: &mut Sieve,
+        mut top: Option<&mut Top<'_>>,
+        mut collector: Option<&mut aggregate::Collector<'_>>,
+        allowance: &Allowance,
+    ) -> Result<(), EsError> {
+        let scored = self.scores.is_each();
+        let mut left = self
+            .request
+            .terminate_after
+            .map(|most| most.saturating_sub(self.collected.get(&part.index).copied().unwrap_or(0)));
+        let mut since_check = 0;
+        let mut failure = None;
+        let (mut total, mut met, mut best) = (0, 0u64, self.best_score);
+        let mut terminated = false;
+        let stopped = each_block(weight, &part.reader, scored, &mut |docs, scores| {
+            since_check += docs.len();
+            let (docs, scores) = sieve.filter.pass(docs, scores);
+            let mut wanted = docs.len();
+            if let Some(left) = &mut left {
+                wanted = wanted.min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= wanted as u64;
+                terminated = *left == 0;
+            }
+            let (docs, scores) = (docs.get(..wanted).unwrap_or_default(), scores.get(..wanted).unwrap_or_default());
+            met += docs.len() as u64;
+            for (doc, score) in docs.iter().zip(scores) {
+                if sieve.hits.as_ref().is_none_or(|hits| hits.contains(*doc)) {
+                    total += 1;
+                    if scored && best.is_none_or(|best| *score > best) {
+                        best = Some(*score);
+                    }
+                    if let Some(top) = top.as_deref_mut() {
+                        top.offer(*doc, *score);
+                    }
+                }
+            }
+            if let Some(collector) = collector.as_deref_mut()
+                && let Err(error) = collector.collect(docs)
+            {
+                failure = Some(error);
+                return Some(Stopped::Cancelled);
+            }
+            if terminated {
+                return Some(Stopped::Enough);
+            }
+            if since_check < DOCS_BETWEEN_CHECKS {
+                return None;
+            }
+            since_check = 0;
+            allowance.stopped()
+        })?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if self.request.terminate_after.is_some() {
+            *self.collected.entry(part.index.clone()).or_default() += met;
+        }
+        self.terminated |= terminated;
+        self.stopped = stopped.filter(|why| *why != Stopped::Enough);
+        self.total += total;
+        self.best_score = best;
         Ok(())
     }
 
@@ -289,130 +375,98 @@ impl<'r> Run<'r> {
         last.order.first().is_some_and(|worst| worst.order(&best, first.descending).is_lt())
     }
 
-    fn fetch(&self, view: &View, chosen: &[Found]) -> Result<Vec<Hit>, EsError> {
-        let request = self.request;
-        let highlighter = request.highlight.as_ref().map(|highlight| Highlighter::new(highlight, &request.query));
-        let needs_event = highlighter.is_some() || !request.fields.is_empty() || !request.docvalue_fields.is_empty();
-        let mut stores = std::collections::HashMap::new();
-        let mut bytes = 0;
-        let mut hits = Vec::with_capacity(chosen.len());
-        let empty = Mapping::default();
-        for found in chosen {
-            let Some(part) = view.parts.get(found.part) else { continue };
-            let store = match stores.entry(found.part) {
-                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                // A page's hits of one part lie close together: a few blocks are enough.
-                std::collections::hash_map::Entry::Vacant(new) => new.insert(part.reader.get_store_reader(8)?),
-            };
-            let source =
-                if request.source.hidden && !needs_event { Vec::new() } else { fetch::source(store, found.doc)? };
-            bytes += source.len();
-            if bytes > SOURCES_BYTES_MAX {
-                let reason = format!(
-                    "the events of this page have more than {SOURCES_BYTES_MAX} bytes; ask for fewer, or for less of them with [_source]"
-                );
-                return Err(EsError::new(429, "circuit_breaking_exception", reason));
-            }
-            let (mut fields, mut highlight) = (None, None);
-            if needs_event && let Ok(event) = serde_json::from_slice::<Value>(&source) {
-                let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);
-                let mut values = Map::new();
-                fetch::fields(&event, mapping, &request.fields, &mut values);
-                fetch::fields(&event, mapping, &request.docvalue_fields, &mut values);
-                fields = (!values.is_empty()).then_some(values);
-                highlight = highlighter.as_ref().and_then(|highlighter| highlighter.marked(&event));
-            }
-            let seq = if request.seq_no { part.reader.fast_fields().u64("seq")?.first(found.doc) } else { None };
-            let sort =
-                request.sort.iter().zip(&found.order).map(|(field, value)| value.to_json(field.format.as_deref()));
-            let scored = request.sort.is_empty()
-                || request.track_scores
-                || request.sort.iter().any(|sort| sort.field == "_score");
-            hits.push(Hit {
-                index: part.index.to_string(),
-                id: fetch::id(part, found.doc)?,
-                version: request.version.then_some(1),
-                seq_no: seq,
-                primary_term: seq.map(|_| 1),
-                score: scored.then_some(1.0),
-                source: fetch::shown(&source, &request.source),
-                fields,
-                highlight,
-                sort: (!request.sort.is_empty()).then(|| sort.collect()),
-            });
+    fn max_score(&self, chosen: &[Found]) -> Option<f64> {
+        match &self.scores {
+            Scores::Unwanted => None,
+            Scores::Same(score) => (self.total > 0 && !chosen.is_empty()).then_some(f64::from(*score)),
+            Scores::Each(_) => self.best_score.filter(|_| !chosen.is_empty()).map(f64::from),
         }
-        Ok(hits)
     }
 }
 
-fn is_date(mapping: &Mapping, field: &str) -> bool {
+/// Which scores are wanted: by default hits come by them; with another order they must be asked for.
+fn scores_for(view: &View, request: &SearchRequest) -> Scores {
+    let asked =
+        request.track_scores || request.min_score.is_some() || request.sort.iter().any(|sort| sort.field == "_score");
+    if !asked && (!request.sort.is_empty() || request.size == 0) {
+        return Scores::Unwanted;
+    }
+    match request.query.same_score() {
+        Some(score) => Scores::Same(score),
+        None => Scores::Each(Arc::new(Statistics::new(view))),
+    }
+}
+
+/// Sorting by a field that no index has is refused, unless the request says what to make of it.
+fn check_fields(view: &View, request: &SearchRequest) -> Result<(), EsError> {
+    for sort in &request.sort {
+        let is_known = |mapping: &Mapping| place(mapping, &sort.field) != Place::Nowhere;
+        let is_special = matches!(sort.field.as_str(), "_score" | "_doc" | "_shard_doc" | "_seq_no");
+        if !is_special
+            && !sort.unmapped
+            && !view.mappings.is_empty()
+            && !view.mappings.values().any(|map| is_known(map))
+        {
+            let reason = format!("No mapping found for [{}] in order to sort on", sort.field);
+            return Err(EsError::new(400, "query_shard_exception", reason));
+        }
+    }
+    Ok(())
+}
+
+/// What is looked at of the matches besides the query.
+struct Sieve {
+    filter: Filter,
+    /// The documents that may be hits; aggregations see the others too.
+    hits: Option<Bits>,
+}
+
+/// Slices and a least score.
+struct Filter {
+    slice: Option<(Column<u64>, u64, u64)>,
+    min_score: Option<f32>,
+    docs: Vec<DocId>,
+    scores: Vec<f32>,
+}
+
+impl Sieve {
+    /// Whether everything passes.
+    const fn is_open(&self) -> bool {
+        self.filter.is_open() && self.hits.is_none()
+    }
+}
+
+impl Filter {
+    const fn is_open(&self) -> bool {
+        self.slice.is_none() && self.min_score.is_none()
+    }
+
+    fn pass<'s>(&'s mut self, docs: &'s [DocId], scores: &'s [f32]) -> (&'s [DocId], &'s [f32]) {
+        if self.is_open() {
+            return (docs, scores);
+        }
+        self.docs.clear();
+        self.scores.clear();
+        for (doc, score) in docs.iter().zip(scores) {
+            let in_slice = self
+                .slice
+                .as_ref()
+                .is_none_or(|(column, id, max)| column.first(*doc).is_some_and(|seq| spread(seq) % max == *id));
+            if in_slice && self.min_score.is_none_or(|least| *score >= least) {
+                self.docs.push(*doc);
+                self.scores.push(*score);
+            }
+        }
+        (&self.docs, &self.scores)
+    }
+}
+
+/// Spreads places on the bus evenly over slices: neighbours go to different ones.
+const fn spread(seq: u64) -> u64 {
+    // The multiplier of Fibonacci hashing: 2^64 divided by the golden ratio.
+    seq.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
+pub(super) fn is_date(mapping: &Mapping, field: &str) -> bool {
     matches!(place(mapping, field), Place::Time | Place::Value(_, FieldType::Date))
-}
-
-/// Calls `each` with blocks of matching documents until it says why to stop.
-fn each_block(
-    weight: &dyn Weight,
-    reader: &SegmentReader,
-    each: &mut dyn FnMut(&[DocId]) -> Option<Stopped>,
-) -> Result<Option<Stopped>, EsError> {
-    let mut docs = weight.scorer(reader, 1.0)?;
-    let mut buffer = [0; tantivy::COLLECT_BLOCK_BUFFER_LEN];
-    loop {
-        let filled = docs.fill_buffer(&mut buffer);
-        let block = buffer.get(..filled).unwrap_or_default();
-        let stopped = match reader.alive_bitset() {
-            None => each(block),
-            Some(alive) => {
-                let living: Vec<DocId> = block.iter().copied().filter(|doc| alive.is_alive(*doc)).collect();
-                each(&living)
-            }
-        };
-        if stopped.is_some() || filled < buffer.len() {
-            return Ok(stopped);
-        }
-    }
-}
-
-/// The best documents of one part.
-struct Top<'t> {
-    order: &'t PartOrder,
-    /// Only what comes after this is wanted.
-    after: Option<Key>,
-    /// Only what comes before this has a chance.
-    worst: Option<Key>,
-    keep: usize,
-    heap: BinaryHeap<(Key, DocId)>,
-}
-
-impl Top<'_> {
-    #[inline]
-    fn offer(&mut self, doc: DocId) {
-        let first = self.order.first(doc);
-        if self.worst.as_ref().is_some_and(|worst| worst.first().is_some_and(|worst| first > *worst)) {
-            return;
-        }
-        if self.after.as_ref().is_some_and(|after| after.first().is_some_and(|after| first < *after)) {
-            return;
-        }
-        let key = self.order.key(doc);
-        if self.worst.as_ref().is_some_and(|worst| key >= *worst)
-            || self.after.as_ref().is_some_and(|after| key <= *after)
-        {
-            return;
-        }
-        self.heap.push((key, doc));
-        if self.heap.len() > self.keep {
-            self.heap.pop();
-        }
-        if self.heap.len() == self.keep
-            && let Some((greatest, _)) = self.heap.peek()
-        {
-            self.worst = Some(*greatest);
-        }
-    }
-
-    fn into_found(self, part: usize) -> Result<Vec<Found>, EsError> {
-        let Self { order, heap, .. } = self;
-        heap.into_iter().map(|(key, doc)| Ok(Found { order: order.values(&key)?, part, doc })).collect()
-    }
 }

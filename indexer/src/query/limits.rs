@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::EsError;
@@ -24,11 +24,38 @@ pub(crate) const TERMS_MAX: usize = 65_536;
 /// No search runs longer than this, whatever it asks for.
 pub(crate) const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 
+/// Nor does a search in the background run longer than this.
+pub(crate) const BACKGROUND_TIME_MAX: Duration = Duration::from_secs(3600);
+
 /// Why a search stopped early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
     Timeout,
     Cancelled,
+    /// As many matches as `terminate_after` asked for.
+    Enough,
+}
+
+/// How far a search has come, for those who watch it.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    parts: AtomicUsize,
+    done: AtomicUsize,
+}
+
+impl Progress {
+    pub(crate) fn begin(&self, parts: usize) {
+        self.parts.fetch_add(parts, Ordering::Relaxed);
+    }
+
+    pub(crate) fn one_done(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Parts that were searched, and parts in all.
+    pub(crate) fn done_of_all(&self) -> (usize, usize) {
+        (self.done.load(Ordering::Relaxed), self.parts.load(Ordering::Relaxed))
+    }
 }
 
 /// The allowance of one search.
@@ -37,12 +64,28 @@ pub(crate) struct Allowance {
     deadline: Instant,
     cancelled: Arc<AtomicBool>,
     buckets: Cell<usize>,
+    progress: Arc<Progress>,
 }
 
 impl Allowance {
     pub(crate) fn new(timeout: Option<Duration>, cancelled: Arc<AtomicBool>) -> Self {
         let time = timeout.unwrap_or(RUN_TIME_MAX).min(RUN_TIME_MAX);
-        Self { deadline: Instant::now() + time, cancelled, buckets: Cell::new(0) }
+        Self { deadline: Instant::now() + time, cancelled, buckets: Cell::new(0), progress: Arc::default() }
+    }
+
+    /// For a search that nobody waits for at a connection: it may take its time.
+    pub(crate) fn in_background(timeout: Option<Duration>, cancelled: Arc<AtomicBool>) -> Self {
+        let time = timeout.unwrap_or(BACKGROUND_TIME_MAX).min(BACKGROUND_TIME_MAX);
+        Self { deadline: Instant::now() + time, ..Self::new(None, cancelled) }
+    }
+
+    pub(crate) fn showing(mut self, progress: Arc<Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// To be asked every few thousand documents.
@@ -70,15 +113,5 @@ impl Allowance {
 
     pub(crate) fn give_back_buckets(&self, n: usize) {
         self.buckets.set(self.buckets.get().saturating_sub(n));
-    }
-}
-
-/// Cancels a search when the one who asked is gone.
-#[derive(Debug, Default)]
-pub(crate) struct CancelOnDrop(pub(crate) Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -10,7 +10,7 @@ use super::error::EsError;
 use super::limits::{Allowance, Stopped};
 use crate::schema::schema;
 use crate::store::registry::Mapping;
-use crate::store::{Doomed, View};
+use crate::store::{Doomed, Part, View};
 
 /// Checks for a cancel are made every so many documents.
 const DOCS_BETWEEN_CHECKS: usize = 1 << 14;
@@ -25,7 +25,9 @@ pub(crate) fn matching(view: &View, query: &Clause, max: u64, allowance: &Allowa
     let mut left = max;
     let mut found = Vec::new();
     let empty = Mapping::default();
-    for part in &view.parts {
+    let (lower, upper) = compile::time_bounds(query, now);
+    let needed = |part: &&std::sync::Arc<Part>| lower <= *part.time_ns.end() && *part.time_ns.start() <= upper;
+    for part in view.parts.iter().filter(needed) {
         let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);
         let query = compile::compile(query, Target { index: &part.index, mapping, now })?;
         let weight = query.weight(EnableScoring::disabled_from_schema(&schema().0))?;
@@ -53,7 +55,7 @@ pub(crate) fn matching(view: &View, query: &Clause, max: u64, allowance: &Allowa
 
 fn check(allowance: &Allowance) -> Result<(), EsError> {
     match allowance.stopped() {
-        None => Ok(()),
+        None | Some(Stopped::Enough) => Ok(()),
         Some(Stopped::Cancelled) => Err(EsError::new(400, "task_cancelled_exception", "the task was cancelled")),
         Some(Stopped::Timeout) => {
             Err(EsError::new(504, "timeout_exception", "the documents were not found in time; narrow the query"))

@@ -71,7 +71,7 @@ impl Weight for PatternQuery {
 }
 
 /// The least key that is greater than every key with this prefix.
-fn successor(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
+pub(crate) fn successor(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
     while let Some(last) = prefix.pop() {
         if last < u8::MAX {
             prefix.push(last + 1);

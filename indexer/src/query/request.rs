@@ -5,7 +5,9 @@ use std::time::Duration;
 use logmill_indexer_api::text::Wildcard;
 use serde_json::Value;
 
+use super::answer::Continuation;
 use super::clause::Clause;
+use super::collapse::Collapse;
 use super::columns;
 use super::error::EsError;
 use super::highlight::Highlight;
@@ -28,12 +30,34 @@ pub(crate) struct SearchRequest {
     pub(crate) docvalue_fields: Vec<FieldFormat>,
     pub(crate) highlight: Option<Highlight>,
     pub(crate) aggregations: Vec<Aggregation>,
-    /// Whether the number of all matches is wanted.
-    pub(crate) track_total: bool,
+    pub(crate) track_total: TotalHits,
+    /// Filters hits, but not what aggregations see.
+    pub(crate) post_filter: Option<Clause>,
+    pub(crate) min_score: Option<f32>,
+    /// Matches of an index after which no more are looked for.
+    pub(crate) terminate_after: Option<u64>,
+    pub(crate) collapse: Option<Collapse>,
+    /// This one of so many slices.
+    pub(crate) slice: Option<(u64, u64)>,
+    /// The point in time to search, and how long to keep it.
+    pub(crate) pit: Option<(String, Option<Duration>)>,
+    /// Whether an answer may be of a part of the events when time runs out.
+    pub(crate) partial: bool,
+    /// Where a scroll goes on.
+    pub(crate) continuation: Option<Continuation>,
     pub(crate) track_scores: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) version: bool,
     pub(crate) seq_no: bool,
+}
+
+/// How exactly matches are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TotalHits {
+    No,
+    /// At least so many, when there are; beyond, counting may stop.
+    UpTo(u64),
+    All,
 }
 
 /// Which members of the source are shown.
@@ -64,7 +88,15 @@ impl Default for SearchRequest {
             docvalue_fields: Vec::new(),
             highlight: None,
             aggregations: Vec::new(),
-            track_total: true,
+            track_total: TotalHits::All,
+            post_filter: None,
+            min_score: None,
+            terminate_after: None,
+            collapse: None,
+            slice: None,
+            pit: None,
+            partial: true,
+            continuation: None,
             track_scores: false,
             timeout: None,
             version: false,
@@ -81,16 +113,9 @@ impl SearchRequest {
             return Ok(request);
         }
         let mut members = Members::new(body, "the search")?;
-        // Elasticsearch's hints that change nothing here: results are exact and the store is one shard.
-        members.ignore(&[
-            "stats",
-            "profile",
-            "explain",
-            "indices_boost",
-            "rest_total_hits_as_int",
-            "terminate_after",
-            "ext",
-        ]);
+        // `stats` groups searches for Elasticsearch's own statistics; `ext` is for its plugins, of which there are none.
+        // `rest_total_hits_as_int` is a parameter of the address that old clients also put here.
+        members.ignore(&["stats", "ext", "rest_total_hits_as_int"]);
         if let Some(query) = members.take("query") {
             request.query = Clause::from_dsl(query)?;
         }
@@ -110,36 +135,29 @@ impl SearchRequest {
         request.fields = field_formats(members.take("fields"), "[fields]")?;
         request.docvalue_fields = field_formats(members.take("docvalue_fields"), "[docvalue_fields]")?;
         if let Some(stored) = members.strings("stored_fields")? {
-            if stored.iter().any(|name| name == "_none_") {
-                request.source.hidden = true;
-            } else if stored.iter().any(|name| name != "_source" && name != "*") {
-                return Err(EsError::argument(
-                    "[stored_fields] other than [_source] and [_none_] are not supported; use [fields]",
-                ));
-            }
+            request.read_stored(&stored)?;
         }
         request.highlight = members.take("highlight").map(Highlight::read).transpose()?;
         let aggregations = members.take("aggs").or_else(|| members.take("aggregations"));
         if let Some(aggregations) = aggregations {
             request.aggregations = Aggregation::read_all(aggregations, 0)?;
         }
-        match members.take("track_total_hits") {
-            None | Some(Value::Bool(true)) => {}
-            Some(Value::Bool(false)) => request.track_total = false,
-            // A bound on counting: the exact number costs no more here.
-            Some(Value::Number(_)) => {}
-            Some(Value::String(text)) if text == "true" || text == "false" => request.track_total = text == "true",
-            Some(other) => return Err(members.wrong("track_total_hits", "true, false or a number", &other)),
+        if let Some(written) = members.take("track_total_hits") {
+            request.track_total = TotalHits::read(&written)
+                .ok_or_else(|| members.wrong("track_total_hits", "true, false or a number", &written))?;
         }
+        request.read_limits(&mut members)?;
         request.track_scores = members.boolean("track_scores")?.unwrap_or(false);
         request.version = members.boolean("version")?.unwrap_or(false);
         request.seq_no = members.boolean("seq_no_primary_term")?.unwrap_or(false);
         if let Some(timeout) = members.string("timeout")? {
             request.timeout = Some(duration(&timeout)?);
         }
-        for empty in ["script_fields", "runtime_mappings", "rescore", "suggest"] {
+        for empty in
+            ["script_fields", "runtime_mappings", "rescore", "suggest", "indices_boost", "knn", "retriever", "rank"]
+        {
             if let Some(value) = members.take(empty)
-                && value.as_object().is_none_or(|map| !map.is_empty())
+                && !is_empty(&value)
             {
                 return Err(EsError::parsing(format!("the search does not support [{empty}]")));
             }
@@ -147,6 +165,35 @@ impl SearchRequest {
         members.end()?;
         request.check()?;
         Ok(request)
+    }
+
+    /// `stored_fields`: nothing is stored but the source, which they hide unless they name it.
+    pub(crate) fn read_stored(&mut self, names: &[String]) -> Result<(), EsError> {
+        if let Some(other) = names.iter().find(|name| !matches!(name.as_str(), "_source" | "*" | "_none_" | "_id")) {
+            return Err(EsError::argument(format!(
+                "[stored_fields]: [{other}] is not stored apart from [_source]; use [fields]"
+            )));
+        }
+        self.source.hidden |= !names.iter().any(|name| name == "_source");
+        Ok(())
+    }
+
+    fn read_limits(&mut self, members: &mut Members) -> Result<(), EsError> {
+        self.post_filter = members.take("post_filter").map(Clause::from_dsl).transpose()?;
+        self.min_score = members.float("min_score")?.map(|score| score as f32);
+        self.terminate_after = count(members, "terminate_after")?.filter(|most| *most > 0).map(|most| most as u64);
+        self.collapse = members.take("collapse").map(Collapse::read).transpose()?;
+        self.slice = members.take("slice").map(read_slice).transpose()?;
+        self.pit = members.take("pit").map(read_pit).transpose()?;
+        // `profile` and `explain` say how an answer came about; with false there is nothing to say.
+        for key in ["profile", "explain"] {
+            if members.boolean(key)?.unwrap_or(false) {
+                return Err(EsError::parsing(format!(
+                    "the search does not support [{key}]; see [_explain] for one document"
+                )));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn check(&self) -> Result<(), EsError> {
@@ -163,11 +210,62 @@ impl SearchRequest {
         if self.search_after.is_some() && self.from > 0 {
             return Err(EsError::argument("`from` parameter must be set to 0 when `search_after` is used"));
         }
-        Ok(())
+        self.collapse.as_ref().map_or(Ok(()), |collapse| collapse.check(self))
     }
 }
 
-fn count(members: &mut Members, key: &str) -> Result<Option<usize>, EsError> {
+impl TotalHits {
+    pub(crate) fn read(written: &Value) -> Option<Self> {
+        match written {
+            Value::Bool(true) => Some(Self::All),
+            Value::Bool(false) => Some(Self::No),
+            Value::Number(number) => match number.as_i64()? {
+                -1 => Some(Self::All),
+                number => Some(Self::UpTo(u64::try_from(number).ok()?)),
+            },
+            Value::String(text) if text == "true" => Some(Self::All),
+            Value::String(text) if text == "false" => Some(Self::No),
+            Value::String(text) => Self::read(&text.parse::<i64>().ok()?.into()),
+            _ => None,
+        }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// Slices of a scroll or a point in time: Elasticsearch's `index.max_slices_per_scroll`.
+const SLICES_MAX: i64 = 1024;
+
+fn read_slice(value: Value) -> Result<(u64, u64), EsError> {
+    let mut members = Members::new(value, "[slice]")?;
+    let (id, max) = (members.whole("id")?.unwrap_or(-1), members.whole("max")?.unwrap_or(-1));
+    if let Some(field) = members.string("field")?.filter(|field| !matches!(field.as_str(), "_id" | "_doc" | "_seq_no"))
+    {
+        return Err(EsError::argument(format!("[slice] by [{field}] is not supported; leave [field] out")));
+    }
+    members.end()?;
+    if !(2..=SLICES_MAX).contains(&max) || !(0..max).contains(&id) {
+        return Err(EsError::argument(format!(
+            "[slice] needs a [max] between 2 and {SLICES_MAX} and an [id] below it, not {id} of {max}"
+        )));
+    }
+    Ok((id.unsigned_abs(), max.unsigned_abs()))
+}
+
+fn read_pit(value: Value) -> Result<(String, Option<Duration>), EsError> {
+    let mut members = Members::new(value, "[pit]")?;
+    let id = members.string("id")?.ok_or_else(|| EsError::argument("point int time id is not provided"))?;
+    let keep = members.string("keep_alive")?.map(|text| duration(&text)).transpose()?;
+    members.end().map(|()| (id, keep))
+}
+
+pub(crate) fn count(members: &mut Members, key: &str) -> Result<Option<usize>, EsError> {
     match members.whole(key)? {
         None => Ok(None),
         Some(number) => usize::try_from(number)
@@ -187,6 +285,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, EsError> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(refused()),
     };
     Ok(Duration::from_millis(number.saturating_mul(millis)))
@@ -215,7 +314,7 @@ impl SourceFilter {
     }
 }
 
-fn field_formats(value: Option<Value>, what: &str) -> Result<Vec<FieldFormat>, EsError> {
+pub(crate) fn field_formats(value: Option<Value>, what: &str) -> Result<Vec<FieldFormat>, EsError> {
     let items = match value {
         None => return Ok(Vec::new()),
         Some(Value::Array(items)) => items,
@@ -266,6 +365,7 @@ mod tests {
             "script_fields": {}, "docvalue_fields": ["@timestamp"], "_source": {"excludes": ["a.*"]},
         }));
         let sort = request.map(|request| request.sort);
-        assert_eq!(sort, Ok(vec![SortField::new("@timestamp", true), SortField::new("_doc", true)]));
+        let by_time = SortField { unmapped: true, ..SortField::new("@timestamp", true) };
+        assert_eq!(sort, Ok(vec![by_time, SortField::new("_doc", true)]));
     }
 }

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use serde_json::Value;
 use tantivy::DocId;
-use tantivy::columnar::{Column, MonotonicallyMappableToU64, StrColumn, TermOrdHit};
+use tantivy::columnar::{Cardinality, Column, MonotonicallyMappableToU64, StrColumn, TermOrdHit};
 
 use super::columns::{self, NumberKind, Values};
 use super::error::EsError;
@@ -15,9 +15,9 @@ use crate::store::Part;
 use crate::store::registry::Mapping;
 
 /// Sort fields that a request may name.
-const FIELDS_MAX: usize = 5;
-/// The fields and the hidden last key.
-const KEYS: usize = FIELDS_MAX + 1;
+const FIELDS_MAX: usize = 6;
+/// The fields, what a point in time adds to them, and the hidden last key.
+const KEYS: usize = FIELDS_MAX + 2;
 
 /// One level of the order.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,33 @@ pub(crate) struct SortField {
     /// Where documents without a value go.
     pub(crate) missing: Missing,
     pub(crate) format: Option<String>,
+    /// Which of several values counts; `None`: the least for ascending, the greatest for descending.
+    pub(crate) mode: Option<Mode>,
+    /// What numbers are made to before they are compared.
+    pub(crate) numeric: Option<Numeric>,
+    /// Indexes that don't have the field are sorted as if all their values were missing.
+    pub(crate) unmapped: bool,
+}
+
+/// Which of several values of a document counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Min,
+    Max,
+    Sum,
+    Avg,
+    Median,
+}
+
+/// `numeric_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Numeric {
+    Long,
+    Double,
+    /// Instants, shown in milliseconds.
+    Date,
+    /// Instants, shown in nanoseconds.
+    DateNanos,
 }
 
 /// Where documents without a value go.
@@ -55,7 +82,8 @@ pub(crate) enum SortValue {
 
 impl SortField {
     pub(crate) fn new(field: &str, descending: bool) -> Self {
-        Self { field: field.to_owned(), descending, missing: Missing::Last, format: None }
+        let field = field.to_owned();
+        Self { field, descending, missing: Missing::Last, format: None, mode: None, numeric: None, unmapped: false }
     }
 
     /// Reads `sort`: names, objects, or an array of both.
@@ -99,18 +127,39 @@ impl SortField {
             Value::String(order) => Members::new(serde_json::json!({ "order": order }), "[sort]")?,
             other => Members::new(other, format!("[sort] on [{field}]"))?,
         };
-        members.ignore(&["unmapped_type", "numeric_type", "ignore_unmapped"]);
+        let unmapped = members.string("unmapped_type")?.is_some();
+        sort.unmapped = unmapped || members.boolean("ignore_unmapped")?.unwrap_or(false);
         match members.string("order")?.map(|order| order.to_ascii_lowercase()).as_deref() {
             None => {}
             Some("asc") => sort.descending = false,
             Some("desc") => sort.descending = true,
             Some(other) => return Err(EsError::argument(format!("[sort] needs asc or desc, not [{other}]"))),
         }
-        let mode = members.string("mode")?;
-        if mode.as_deref().is_some_and(|mode| mode != if sort.descending { "max" } else { "min" }) {
-            return Err(EsError::argument(
-                "[sort] takes the least value for asc and the greatest for desc; no other [mode] is supported",
-            ));
+        sort.mode = match members.string("mode")?.as_deref() {
+            None => None,
+            Some("min") => Some(Mode::Min),
+            Some("max") => Some(Mode::Max),
+            Some("sum") => Some(Mode::Sum),
+            Some("avg") => Some(Mode::Avg),
+            Some("median") => Some(Mode::Median),
+            Some(other) => return Err(EsError::argument(format!("Unknown SortMode [{other}]"))),
+        };
+        sort.numeric = match members.string("numeric_type")?.as_deref() {
+            None => None,
+            Some("long") => Some(Numeric::Long),
+            Some("double") => Some(Numeric::Double),
+            Some("date") => Some(Numeric::Date),
+            Some("date_nanos") => Some(Numeric::DateNanos),
+            Some(other) => {
+                return Err(EsError::argument(format!(
+                    "invalid value for [numeric_type], must be one of [long, double, date, date_nanos], not [{other}]"
+                )));
+            }
+        };
+        if members.take("nested").is_some() || members.take("nested_path").is_some() {
+            return Err(EsError::argument(format!(
+                "[sort] on [{field}]: [nested] is not supported, objects in arrays are kept flat; sort by the dotted name"
+            )));
         }
         sort.format = members.string("format")?;
         match members.take("missing") {
@@ -119,7 +168,21 @@ impl SortField {
             Some(Value::String(place)) if place == "_first" => sort.missing = Missing::First,
             Some(value) => sort.missing = Missing::Instead(value),
         }
+        if let Some(format) = sort.format.as_deref().filter(|format| !columns::knows_format(format)) {
+            return Err(EsError::argument(format!("[sort] on [{field}]: the date format [{format}] is not supported")));
+        }
         members.end().map(|()| sort)
+    }
+
+    /// A value as hits show it.
+    pub(crate) fn show(&self, value: &SortValue) -> Value {
+        match (self.numeric, value) {
+            (Some(Numeric::DateNanos), SortValue::Date(nanos)) if self.format.is_none() => (*nanos).into(),
+            (Some(Numeric::Date), SortValue::Date(nanos)) if self.format.is_none() => {
+                nanos.div_euclid(1_000_000).into()
+            }
+            _ => value.to_json(self.format.as_deref()),
+        }
     }
 }
 
@@ -161,6 +224,17 @@ impl SortValue {
             Self::Date(nanos) if nanos.rem_euclid(1_000_000) == 0 => (nanos / 1_000_000).into(),
             Self::Date(nanos) => columns::format_date(*nanos, None).into(),
             Self::Text(text) => text.as_str().into(),
+        }
+    }
+
+    /// The value of a column's bits.
+    pub(crate) fn of_bits(kind: NumberKind, bits: u64) -> Self {
+        match kind {
+            NumberKind::Long => Self::Long(i64::from_u64(bits)),
+            NumberKind::Unsigned => Self::Unsigned(bits),
+            NumberKind::Double => Self::Double(f64::from_u64(bits)),
+            NumberKind::Boolean => Self::Boolean(bits == 1),
+            NumberKind::Date => Self::Date(i64::from_u64(bits)),
         }
     }
 
@@ -218,9 +292,13 @@ struct Level {
     values: Opened,
     descending: bool,
     missing: u128,
+    mode: Mode,
+    numeric: Option<Numeric>,
 }
 
 enum Opened {
+    /// How well a document matches; no column.
+    Score,
     Numbers(Column<u64>, NumberKind),
     Strings(StrColumn),
     /// The same for every document.
@@ -248,16 +326,27 @@ impl PartOrder {
 
     /// The first level of a document's key.
     #[inline]
-    pub(crate) fn first(&self, doc: DocId) -> u128 {
-        self.levels.first().map_or(0, |level| level.key(doc))
+    pub(crate) fn first(&self, doc: DocId, score: f32) -> u128 {
+        self.levels.first().map_or(0, |level| level.key(doc, score))
     }
 
-    pub(crate) fn key(&self, doc: DocId) -> Key {
+    pub(crate) fn key(&self, doc: DocId, score: f32) -> Key {
         let mut key = [0; KEYS];
         for (slot, level) in key.iter_mut().zip(&self.levels) {
-            *slot = level.key(doc);
+            *slot = level.key(doc, score);
         }
         key
+    }
+
+    /// The bounds of the first level's keys, where the column tells them.
+    pub(crate) fn span(&self) -> Option<(u128, u128)> {
+        let level = self.levels.first()?;
+        let Opened::Numbers(column, kind) = &level.values else { return None };
+        if column.get_cardinality() != Cardinality::Full {
+            return None;
+        }
+        let ends = [column.min_value(), column.max_value()].map(|bits| level.present(exactly(level.made(*kind, bits))));
+        ends.iter().min().copied().zip(ends.iter().max().copied())
     }
 
     /// Where values from elsewhere stand among this part's keys; what is not given stands last of its equals.
@@ -281,7 +370,7 @@ impl PartOrder {
 impl Level {
     fn open(part: &Part, mapping: &Mapping, field: &SortField) -> Result<Self, EsError> {
         let values = match field.field.as_str() {
-            "_score" => Opened::Same(SortValue::Double(1.0)),
+            "_score" => Opened::Score,
             name => match Values::open(part, mapping, name)? {
                 Values::Numbers(column, kind) => Opened::Numbers(column, kind),
                 Values::Strings(column) => Opened::Strings(column),
@@ -289,7 +378,11 @@ impl Level {
                 Values::Nothing => Opened::Same(SortValue::Last),
             },
         };
-        let mut level = Self { values, descending: field.descending, missing: MISSING_LAST };
+        let natural = if field.descending { Mode::Max } else { Mode::Min };
+        let mode = field.mode.unwrap_or(natural);
+        check_mode(field, mode, &values)?;
+        let (descending, missing) = (field.descending, MISSING_LAST);
+        let mut level = Self { values, descending, missing, mode, numeric: field.numeric };
         match &field.missing {
             Missing::Last => {}
             Missing::First => {
@@ -311,23 +404,49 @@ impl Level {
     }
 
     #[inline]
-    fn key(&self, doc: DocId) -> u128 {
-        let column = match &self.values {
-            Opened::Numbers(column, _) => column,
-            Opened::Strings(column) => column.ords(),
+    fn key(&self, doc: DocId, score: f32) -> u128 {
+        let (column, kind) = match &self.values {
+            Opened::Score => return self.present(exactly(f64::from(score).to_u64())),
+            Opened::Numbers(column, kind) => (column, *kind),
+            Opened::Strings(column) => (column.ords(), NumberKind::Unsigned),
             Opened::Same(SortValue::First) => return MISSING_FIRST,
             Opened::Same(SortValue::Last) => return MISSING_LAST,
             Opened::Same(_) => return PRESENT,
         };
         let mut chosen: Option<u64> = None;
-        columns::each_value(column, doc, |bits| {
-            chosen = Some(match chosen {
-                Some(known) if self.descending => known.max(bits),
-                Some(known) => known.min(bits),
-                None => bits,
-            });
-        });
-        chosen.map_or(self.missing, |bits| self.present(exactly(bits)))
+        match self.mode {
+            Mode::Min => columns::each_value(column, doc, |bits| {
+                chosen = Some(chosen.map_or(bits, |known| known.min(bits)));
+            }),
+            Mode::Max => columns::each_value(column, doc, |bits| {
+                chosen = Some(chosen.map_or(bits, |known| known.max(bits)));
+            }),
+            _ => {
+                let mut values = Vec::new();
+                columns::each_value(column, doc, |bits| values.push(bits));
+                chosen = combined(self.mode, kind, values);
+            }
+        }
+        chosen.map_or(self.missing, |bits| self.present(exactly(self.made(kind, bits))))
+    }
+
+    /// The kind of the numbers that are compared.
+    const fn kind(&self, kind: NumberKind) -> NumberKind {
+        match self.numeric {
+            Some(Numeric::Long) => NumberKind::Long,
+            Some(Numeric::Double) => NumberKind::Double,
+            Some(Numeric::Date | Numeric::DateNanos) => NumberKind::Date,
+            None => kind,
+        }
+    }
+
+    /// The bits of a number after `numeric_type`.
+    fn made(&self, kind: NumberKind, bits: u64) -> u64 {
+        match self.numeric {
+            None => bits,
+            Some(Numeric::Double) => kind.as_f64(bits).to_u64(),
+            Some(Numeric::Long | Numeric::Date | Numeric::DateNanos) => kind.as_i64(bits).to_u64(),
+        }
     }
 
     const fn present(&self, place: u128) -> u128 {
@@ -350,11 +469,8 @@ impl Level {
                 column.ord_to_str(bits, &mut text)?;
                 SortValue::Text(text)
             }
-            Opened::Numbers(_, NumberKind::Long) => SortValue::Long(i64::from_u64(bits)),
-            Opened::Numbers(_, NumberKind::Unsigned) => SortValue::Unsigned(bits),
-            Opened::Numbers(_, NumberKind::Double) => SortValue::Double(f64::from_u64(bits)),
-            Opened::Numbers(_, NumberKind::Boolean) => SortValue::Boolean(bits == 1),
-            Opened::Numbers(_, NumberKind::Date) => SortValue::Date(i64::from_u64(bits)),
+            Opened::Score => SortValue::Double(f64::from_u64(bits)),
+            Opened::Numbers(_, kind) => SortValue::of_bits(self.kind(*kind), bits),
             Opened::Same(value) => value.clone(),
         })
     }
@@ -382,11 +498,63 @@ impl Level {
                 TermOrdHit::Next(ord) => u128::from(ord) * 2,
             },
             (Opened::Strings(_), _) => before_all,
-            (Opened::Numbers(..), SortValue::Text(_)) => after_all,
-            (Opened::Numbers(_, kind), number) => number_place(*kind, number),
+            (Opened::Numbers(..) | Opened::Score, SortValue::Text(_)) => after_all,
+            (Opened::Score, number) => number_place(NumberKind::Double, number),
+            (Opened::Numbers(_, kind), number) => number_place(self.kind(*kind), number),
         };
         Ok(self.present(place.min(SPAN)))
     }
+}
+
+/// Strings have no sums, and instants are not made of other things.
+fn check_mode(field: &SortField, mode: Mode, values: &Opened) -> Result<(), EsError> {
+    let is_text = matches!(values, Opened::Strings(_) | Opened::Same(SortValue::Text(_)));
+    let is_date = matches!(values, Opened::Numbers(_, NumberKind::Date));
+    let name = &field.field;
+    if is_text && !matches!(mode, Mode::Min | Mode::Max) {
+        return Err(EsError::argument(format!(
+            "we only support AVG, MEDIAN and SUM on number based fields, and [{name}] is none"
+        )));
+    }
+    let wants_date = matches!(field.numeric, Some(Numeric::Date | Numeric::DateNanos));
+    let fits = field.numeric.is_none() || matches!(values, Opened::Same(_)) || (wants_date == is_date && !is_text);
+    if fits {
+        return Ok(());
+    }
+    Err(EsError::argument(format!("[numeric_type] of [sort] on [{name}] does not fit the field's type")))
+}
+
+/// Sum, mean or median of a document's values, in the kind of the column; whole numbers are rounded.
+fn combined(mode: Mode, kind: NumberKind, mut values: Vec<u64>) -> Option<u64> {
+    values.sort_unstable();
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    let number = values.len();
+    if kind == NumberKind::Double {
+        let sum: f64 = values.iter().map(|bits| f64::from_u64(*bits)).sum();
+        let result = match mode {
+            Mode::Sum => sum,
+            Mode::Avg => sum / number as f64,
+            _ => f64::midpoint(f64::from_u64(*low), f64::from_u64(*high)),
+        };
+        return Some(result.to_u64());
+    }
+    let whole = |bits: u64| match kind {
+        NumberKind::Long | NumberKind::Date => i128::from(i64::from_u64(bits)),
+        _ => i128::from(bits),
+    };
+    let rounded = |sum: i128, parts: i128| (2 * sum + parts).div_euclid(2 * parts);
+    let sum: i128 = values.iter().map(|bits| whole(*bits)).sum();
+    let result = match mode {
+        Mode::Sum => sum,
+        Mode::Avg => rounded(sum, number as i128),
+        _ => rounded(whole(*low) + whole(*high), 2),
+    };
+    Some(match kind {
+        NumberKind::Long | NumberKind::Date => {
+            i64::try_from(result).unwrap_or(if result < 0 { i64::MIN } else { i64::MAX }).to_u64()
+        }
+        _ => u64::try_from(result).unwrap_or(u64::MAX),
+    })
 }
 
 /// Where a number stands among a column's numbers.

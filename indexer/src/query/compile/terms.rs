@@ -21,7 +21,7 @@ pub(super) fn json_term(field: Field, path: &str) -> Term {
 }
 
 /// Where the terms of a path are, and what they begin with.
-fn text_path(field: Field, path: Option<&str>) -> Vec<u8> {
+pub(crate) fn text_path(field: Field, path: Option<&str>) -> Vec<u8> {
     match path {
         None => Vec::new(),
         Some(path) => {

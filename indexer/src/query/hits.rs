@@ -1,0 +1,110 @@
+//! The hits of an answer: reads the events behind the chosen documents and shows of them what was asked for.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use serde_json::{Map, Value};
+use tantivy::store::StoreReader;
+
+use super::answer::Hit;
+use super::collapse::Collapse;
+use super::error::EsError;
+use super::execute::{Run, search};
+use super::fetch;
+use super::highlight::Highlighter;
+use super::limits::{Allowance, SOURCES_BYTES_MAX};
+use super::scoring::Scores;
+use super::sort::SortValue;
+use super::top::Found;
+use crate::store::View;
+use crate::store::registry::Mapping;
+
+impl Run<'_> {
+    pub(super) fn fetch(&self, view: &View, chosen: &[Found], allowance: &Allowance) -> Result<Vec<Hit>, EsError> {
+        let request = self.request;
+        let highlighter = request.highlight.as_ref().map(|highlight| Highlighter::new(highlight, &request.query));
+        let needs_event = highlighter.is_some() || !request.fields.is_empty() || !request.docvalue_fields.is_empty();
+        let mut stores: HashMap<usize, StoreReader> = HashMap::new();
+        let mut bytes = 0;
+        let mut hits = Vec::with_capacity(chosen.len());
+        let empty = Mapping::default();
+        for found in chosen {
+            if allowance.stopped().is_some_and(|why| why == super::limits::Stopped::Cancelled) {
+                return Err(EsError::cancelled());
+            }
+            let Some(part) = view.parts.get(found.part) else { continue };
+            let store = match stores.entry(found.part) {
+                Entry::Occupied(known) => known.into_mut(),
+                // A page's hits of one part lie close together: a few blocks are enough.
+                Entry::Vacant(new) => new.insert(part.reader.get_store_reader(8)?),
+            };
+            let source =
+                if request.source.hidden && !needs_event { Vec::new() } else { fetch::source(store, found.doc)? };
+            bytes += source.len();
+            if bytes > SOURCES_BYTES_MAX {
+                let reason = format!(
+                    "the events of this page have more than {SOURCES_BYTES_MAX} bytes; ask for fewer, or for less of them with [_source]"
+                );
+                return Err(EsError::new(429, "circuit_breaking_exception", reason));
+            }
+            let (mut fields, mut highlight) = (Map::new(), None);
+            if needs_event && let Ok(event) = serde_json::from_slice::<Value>(&source) {
+                let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);
+                fetch::fields(&event, mapping, &request.fields, &mut fields);
+                fetch::fields(&event, mapping, &request.docvalue_fields, &mut fields);
+                highlight = highlighter.as_ref().and_then(|highlighter| highlighter.marked(&event));
+            }
+            if let (Some(collapse), Some(group)) = (&request.collapse, &found.group) {
+                fields.insert(collapse.field.clone(), Value::Array(vec![group.to_json(None)]));
+            }
+            let inner_hits = match (&request.collapse, &found.group) {
+                (Some(collapse), Some(group)) if !collapse.inner.is_empty() => {
+                    Some(self.inner_hits(view, collapse, group, allowance)?)
+                }
+                _ => None,
+            };
+            let seq = if request.seq_no { part.reader.fast_fields().u64("seq")?.first(found.doc) } else { None };
+            let sort = request.sort.iter().zip(&found.order).map(|(field, value)| field.show(value));
+            hits.push(Hit {
+                index: part.index.to_string(),
+                id: fetch::id(part, found.doc)?,
+                version: request.version.then_some(1),
+                seq_no: seq,
+                primary_term: seq.map(|_| 1),
+                score: self.score(found),
+                source: fetch::shown(&source, &request.source),
+                fields: (!fields.is_empty()).then_some(fields),
+                highlight,
+                sort: (!request.sort.is_empty()).then(|| sort.collect()),
+                matched_queries: Vec::new(),
+                inner_hits,
+            });
+        }
+        Ok(hits)
+    }
+
+    fn score(&self, found: &Found) -> Option<f64> {
+        match &self.scores {
+            Scores::Unwanted => None,
+            Scores::Same(score) => Some(f64::from(*score)),
+            Scores::Each(_) => Some(f64::from(found.score)),
+        }
+    }
+
+    fn inner_hits(
+        &self,
+        view: &View,
+        collapse: &Collapse,
+        group: &SortValue,
+        allowance: &Allowance,
+    ) -> Result<Map<String, Value>, EsError> {
+        let mut shown = Map::new();
+        for (name, inner) in &collapse.inner {
+            let request = collapse.inner_search(self.request, inner, group);
+            let found = search(view, &request, allowance)?;
+            let hits = serde_json::to_value(found.hits).map_err(EsError::internal)?;
+            shown.insert(name.clone(), serde_json::json!({ "hits": hits }));
+        }
+        Ok(shown)
+    }
+}
