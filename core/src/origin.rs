@@ -17,8 +17,11 @@ pub const RAW_HEADER: &str = "logmill-raw";
 pub const INDEX_HEADER: &str = "logmill-index";
 /// Header: the document id that a client chose through `_bulk`.
 pub const ID_HEADER: &str = "logmill-id";
-/// Header: the operation that a client chose through `_bulk` (`create`, `index`); absent means `create`.
+/// Header: the operation that a client chose through `_bulk` (`create`, `index`, `delete`); absent means `create`.
+/// A record that deletes has no value.
 pub const OP_HEADER: &str = "logmill-op";
+/// Header: how often the document of the id has been written, in decimal; absent means once.
+pub const VERSION_HEADER: &str = "logmill-version";
 
 /// Source ids longer than this are refused: watermarks are kept per source.
 pub const SOURCE_BYTES_MAX: usize = 64;

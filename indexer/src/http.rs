@@ -143,10 +143,8 @@ fn writing() -> Router<Api> {
         .route("/_bulk", post(bulk::bulk_all).put(bulk::bulk_all))
         .route("/{index}/_bulk", post(bulk::bulk).put(bulk::bulk))
         .route("/{index}/_doc", post(document::add))
-        .route(
-            "/{index}/_doc/{id}",
-            get(document::get).put(document::put).post(document::put).delete(refused::append_only),
-        )
+        .route("/{index}/_doc/{id}", get(document::get).put(document::put).post(document::put).delete(document::delete))
+        .route("/{index}/_update/{id}", post(document::update))
         .route("/{index}/_create/{id}", put(document::create).post(document::create))
         .route("/{index}/_source/{id}", get(document::source))
         .route("/{index}/_delete_by_query", post(delete_by_query::delete_by_query))

@@ -26,6 +26,9 @@ pub(crate) const MESSAGE: &str = "message";
 /// Lists the paths whose value did not fit its type; kept in [`Fields::keyword`].
 pub(crate) const IGNORED: &str = "_ignored";
 
+/// How often a document was written, beyond once; kept in [`Fields::keyword`]. It is no part of the source.
+pub(crate) const VERSION: &str = "_version";
+
 /// The fields of the schema.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields {

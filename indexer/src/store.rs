@@ -8,6 +8,7 @@ pub(crate) mod catalog;
 mod erase;
 mod failpoint;
 mod flush;
+pub(crate) mod ids;
 pub(crate) mod manifest;
 mod merge;
 pub(crate) mod names;
@@ -25,7 +26,7 @@ pub(crate) mod testing;
 pub(crate) mod upkeep;
 pub(crate) mod view;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -134,6 +135,11 @@ impl Store {
     /// How far searches are behind the bus.
     pub(crate) fn freshness(&self) -> Freshness {
         self.progress.borrow().freshness(Timestamp::now())
+    }
+
+    /// The partitions of the topic that are read.
+    pub(crate) fn partitions(&self) -> BTreeSet<i32> {
+        self.progress.borrow().partitions()
     }
 
     /// Waits until the records at these positions are searchable; false after `timeout`.

@@ -123,7 +123,7 @@ impl Asked {
         let rate = rate(params)?;
         slices(params)?;
         // Deletions are seen by the next search without a refresh, and no scroll is kept open.
-        super::bulk::wants_refresh(params)?;
+        super::bulk::Refresh::read(params)?;
         params.ignore(&["scroll", "timeout", "search_timeout", "stats", "version", "wait_for_active_shards"]);
         let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
         let query = query.ok_or_else(missing)?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::{self, Answer};
 use super::body::BULK_BYTES_MAX;
-use super::bulk::{self, Op};
+use super::bulk::{self, Op, Refresh};
 use super::params::Params;
 use super::search;
 use crate::query::clause::Clause;
@@ -43,20 +43,50 @@ pub(super) async fn create(
     write(&api, index, Some(id), Op::Create, query.0.as_deref(), body).await
 }
 
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Path((index, id)): Path<(String, String)>,
+    query: RawQuery,
+    body: Body,
+) -> Answer {
+    write(&api, index, Some(id), Op::Delete, query.0.as_deref(), body).await
+}
+
+pub(super) async fn update(
+    State(api): State<Api>,
+    Path((index, id)): Path<(String, String)>,
+    query: RawQuery,
+    body: Body,
+) -> Answer {
+    write(&api, index, Some(id), Op::Update, query.0.as_deref(), body).await
+}
+
 async fn write(api: &Api, index: String, id: Option<String>, op: Op, query: Option<&str>, body: Body) -> Answer {
     let mut params = Params::new(query);
-    let refresh = bulk::wants_refresh(&mut params)?;
+    let refresh = Refresh::read(&mut params)?;
     let op = match params.take("op_type").as_deref() {
         None => op,
+        Some(_) if matches!(op, Op::Update | Op::Delete) => {
+            return Err(EsError::argument("[op_type] is for writing whole documents"));
+        }
         Some("create") => Op::Create,
         Some("index") => Op::Index,
         Some(other) => return Err(EsError::argument(format!("opType must be 'create' or 'index', found: [{other}]"))),
     };
-    params.ignore(&["timeout", "require_alias", "require_data_stream"]);
+    let number = |key: &str, params: &mut Params| -> Result<Option<u64>, EsError> {
+        let refused =
+            |text: &str| EsError::argument(format!("Failed to parse long parameter [{key}] with value [{text}]"));
+        params.take(key).map(|text| text.parse().map_err(|_| refused(&text))).transpose()
+    };
+    let condition = (number("if_seq_no", &mut params)?, number("if_primary_term", &mut params)?);
+    let pipeline = params.take("pipeline");
+    // Requests with one id wait for each other, so none has to be tried again.
+    params.ignore(&["timeout", "require_alias", "require_data_stream", "retry_on_conflict"]);
     params.end("/_doc")?;
     api.writer.check()?;
     let payload = api.bodies.read(body, BULK_BYTES_MAX).await?;
-    let item = bulk::item(op, Cow::Owned(index), id, &payload.bytes, None);
+    let mut item = bulk::item(op, Cow::Owned(index), id, &payload.bytes, pipeline.as_deref());
+    item.only_if(condition.0, condition.1);
     let outcome = bulk::send(api, &[item], refresh).await?.pop();
     outcome.ok_or_else(|| EsError::internal("the document was not sent"))?.into_answer()
 }
@@ -101,6 +131,9 @@ fn source_filter(query: Option<&str>, path: &str) -> Result<SourceFilter, EsErro
 
 /// The documents with these ids, as `_doc` shows them.
 async fn fetch(api: &Api, index: String, ids: Vec<String>, source: SourceFilter) -> Result<Vec<Value>, EsError> {
+    for id in &ids {
+        bulk::settle(api, &index, id).await;
+    }
     let request = SearchRequest {
         size: ids.len(),
         query: Clause::Ids(ids),

@@ -84,8 +84,11 @@ pub(super) async fn delete(State(api): State<Api>, Path(index): Path<String>, qu
             "Wildcard expressions or all indices are not allowed: name the indexes to delete",
         ));
     }
+    // What was acknowledged before goes too, and must not make the index anew when it arrives.
+    let _ = api.store.wait_visible(&api.writer.written(), REFRESH_WAIT).await;
     for name in view.mappings.keys() {
         api.store.delete_index(name).await?;
+        api.writer.forget_index(name);
     }
     Ok(answer::json(&json!({ "acknowledged": true })))
 }

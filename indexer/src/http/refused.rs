@@ -30,7 +30,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("/_msearch/template", "search templates are not supported: send the searches themselves to [_msearch]"),
     ("/{index}/_eql/search", "EQL is not supported: use [_search]"),
     ("/{index}/_update_by_query", "documents can't be changed: logs are appended"),
-    ("/{index}/_update/{id}", "documents can't be changed: logs are appended"),
     ("/_reindex", "reindexing is not supported: events can be read from the bus again"),
     ("/_snapshot", "snapshots are not supported"),
     ("/_snapshot/{name}", "snapshots are not supported"),
@@ -51,10 +50,6 @@ fn refuse(method: &Method, reason: &'static str) -> Answer {
         _ => (400, "illegal_argument_exception"),
     };
     Err(EsError::new(status, kind, reason))
-}
-
-pub(super) async fn append_only() -> Answer {
-    Err(EsError::argument("documents can't be deleted one by one: delete whole indexes, or set a retention"))
 }
 
 pub(super) async fn no_handler(method: Method, uri: Uri) -> Response {

@@ -1,13 +1,15 @@
 //! Takes up records in their order and ends a segment an index at every tick. It knows neither bus nor clock:
 //! records and instants are handed in, so that every path can be tested.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use logmill_bus_client::Message;
 use logmill_core::Origin;
-use logmill_core::origin::{ID_HEADER, INDEX_HEADER, OP_HEADER, ORIGIN_HEADER, SOURCE_BYTES_MAX, SOURCE_HEADER};
+use logmill_core::origin::{
+    ID_HEADER, INDEX_HEADER, OP_HEADER, ORIGIN_HEADER, SOURCE_BYTES_MAX, SOURCE_HEADER, VERSION_HEADER,
+};
 
 use super::parse::{self, RecordFacts};
 use super::watermark::Watermarks;
@@ -20,6 +22,8 @@ pub(crate) const FALLBACK_INDEX: &str = "logs-generic-default";
 /// A segment that is built ends early at this size, in all indexes together: memory in the builder is not
 /// searchable and not counted as hot.
 const BUILDING_BYTES_MAX: u64 = 16 << 20;
+/// The operation that has no value.
+const DELETE: &[u8] = b"delete";
 /// Elasticsearch's bound.
 pub(crate) const ID_BYTES_MAX: usize = 512;
 
@@ -38,6 +42,8 @@ pub(crate) struct Tally {
     pub(crate) not_json: u64,
     /// Values that were not indexed because there are too many paths.
     pub(crate) paths_refused: u64,
+    /// Documents that were deleted by their id.
+    pub(crate) deletes: u64,
     /// Records without a value.
     pub(crate) empty: u64,
 }
@@ -59,7 +65,8 @@ pub(crate) struct Indexing {
     next: BTreeMap<i32, i64>,
     moved: bool,
     indexes: HashMap<Arc<str>, OpenIndex>,
-    replaced: Vec<(Arc<str>, Box<str>)>,
+    /// Ids of which nothing that was published before counts any more.
+    replaced: HashSet<(Arc<str>, Box<str>)>,
     /// When the oldest record that is not published was taken up.
     since: Option<Instant>,
     tally: Tally,
@@ -76,7 +83,7 @@ impl Indexing {
             indices_max: indices_max as usize,
             moved: false,
             indexes: HashMap::new(),
-            replaced: Vec::new(),
+            replaced: HashSet::new(),
             since: None,
             tally: Tally::default(),
         }
@@ -108,7 +115,8 @@ impl Indexing {
     }
 
     fn take_one(&mut self, message: &Message, day: u32) -> tantivy::Result<()> {
-        if message.value.is_empty() {
+        let op = message.header(OP_HEADER);
+        if message.value.is_empty() && op != Some(DELETE) {
             self.tally.empty += 1;
             return Ok(());
         }
@@ -119,13 +127,18 @@ impl Indexing {
             return Ok(());
         }
         let id = message.header_str(ID_HEADER).filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX);
+        if op == Some(DELETE) {
+            id.inspect(|id| self.delete(message.header_str(INDEX_HEADER).unwrap_or(FALLBACK_INDEX), id));
+            return Ok(());
+        }
         let key = self.open_index(message.header_str(INDEX_HEADER).unwrap_or(FALLBACK_INDEX))?;
         let Some(open) = self.indexes.get_mut(&key) else { return Ok(()) };
         let Some(building) = &mut open.building else { return Ok(()) };
         if let Some(id) = id {
-            if message.header(OP_HEADER) == Some(b"index") {
-                self.replaced.push((open.name.clone(), id.into()));
-            } else if building.has_id(id) || self.store.has_id(&open.name, id)? {
+            let named = (open.name.clone(), Box::from(id));
+            if op == Some(b"index") {
+                self.replaced.insert(named);
+            } else if building.has_id(id) || !self.replaced.contains(&named) && self.store.has_id(&open.name, id)? {
                 self.tally.id_conflicts += 1;
                 return Ok(());
             }
@@ -134,6 +147,7 @@ impl Indexing {
             time_ns: message.timestamp_ms.unwrap_or_default().saturating_mul(1_000_000),
             seq: seq_of(message.partition, message.offset),
             id: id.map(Box::from),
+            version: message.header_str(VERSION_HEADER).and_then(|text| text.parse().ok()).unwrap_or(1),
         };
         let (document, remarks) = parse::document(&message.value, facts, &mut open.registry);
         self.tally.events += 1;
@@ -141,6 +155,21 @@ impl Indexing {
         self.tally.not_json += u64::from(remarks.not_json);
         self.tally.paths_refused += u64::from(remarks.paths_refused);
         building.add(document)
+    }
+
+    /// Takes the document of an id out of its index.
+    fn delete(&mut self, index: &str, id: &str) {
+        let index = if self.store.index_types(index).is_some() || self.indexes.contains_key(index) {
+            index
+        } else {
+            // Where its documents would have gone for want of room.
+            FALLBACK_INDEX
+        };
+        if let Some(building) = self.indexes.get_mut(index).and_then(|open| open.building.as_mut()) {
+            building.remove(id);
+        }
+        self.replaced.insert((index.into(), id.into()));
+        self.tally.deletes += 1;
     }
 
     /// The name under which an index is open, opened if it was not.
@@ -196,7 +225,7 @@ impl Indexing {
         let mut batch = Batch {
             next: self.next.clone(),
             marks: self.watermarks.take_changes(),
-            replaced: std::mem::take(&mut self.replaced),
+            replaced: self.replaced.drain().collect(),
             ..Batch::default()
         };
         for (name, open) in &mut self.indexes {

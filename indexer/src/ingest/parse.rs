@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use super::document::{Leaf, LogDocument, Scalar};
 use super::instant;
-use crate::schema::{IGNORED, KEYWORD_BYTES_MAX, MESSAGE, TIMESTAMP};
+use crate::schema::{IGNORED, KEYWORD_BYTES_MAX, MESSAGE, TIMESTAMP, VERSION};
 use crate::store::registry::{Entry, FieldType, Kind, Registry};
 
 /// Tags what was not a JSON object.
@@ -24,6 +24,8 @@ pub(crate) struct RecordFacts {
     pub(crate) time_ns: i64,
     pub(crate) seq: u64,
     pub(crate) id: Option<Box<str>>,
+    /// How often the document of the id has been written with this.
+    pub(crate) version: u64,
 }
 
 /// What is worth counting about a parsed record.
@@ -39,14 +41,14 @@ pub(crate) struct Remarks {
 pub(crate) fn document(value: &Bytes, facts: RecordFacts, registry: &mut Registry) -> (LogDocument, Remarks) {
     let mut walk = Walk::new(value.clone(), &facts, registry);
     if walk.run() {
-        return walk.finish(facts.id);
+        return walk.finish(facts);
     }
     // Begun paths of the broken text must not stay: walk the replacement from scratch.
     let wrapped = Bytes::from(wrapped(value, facts.time_ns));
     let mut walk = Walk::new(wrapped, &facts, registry);
     walk.remarks.not_json = true;
     walk.run();
-    walk.finish(facts.id)
+    walk.finish(facts)
 }
 
 /// An event that holds, as its message, what was not an event. Bytes that are no text are kept beside it in base64.
@@ -94,8 +96,12 @@ impl<'w> Walk<'w> {
         walked.is_ok() && deserializer.end().is_ok()
     }
 
-    fn finish(mut self, id: Option<Box<str>>) -> (LogDocument, Remarks) {
-        self.document.id = id;
+    fn finish(mut self, facts: RecordFacts) -> (LogDocument, Remarks) {
+        self.document.id = facts.id;
+        // Nearly every document is written once: only what is more takes a column.
+        if let Some(version) = i64::try_from(facts.version).ok().filter(|version| *version > 1) {
+            self.document.keywords.push(Leaf { path: VERSION.into(), value: Scalar::Long(version) });
+        }
         (self.document, self.remarks)
     }
 

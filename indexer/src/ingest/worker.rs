@@ -38,6 +38,7 @@ struct Counters {
     id_conflicts: Counter,
     not_json: Counter,
     paths_refused: Counter,
+    deletes: Counter,
     empty: Counter,
 }
 
@@ -50,6 +51,7 @@ impl Counters {
             id_conflicts: board.counter("dropped_id_conflicts"),
             not_json: board.counter("not_json"),
             paths_refused: board.counter("fields_refused"),
+            deletes: board.counter("deleted_by_id"),
             empty: board.counter("dropped_empty"),
         }
     }
@@ -61,6 +63,7 @@ impl Counters {
         self.id_conflicts.add(tally.id_conflicts);
         self.not_json.add(tally.not_json);
         self.paths_refused.add(tally.paths_refused);
+        self.deletes.add(tally.deletes);
         self.empty.add(tally.empty);
     }
 }

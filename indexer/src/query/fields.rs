@@ -4,6 +4,7 @@ use logmill_indexer_api::text::Wildcard;
 
 use super::error::EsError;
 use crate::schema::{MESSAGE, TIMESTAMP};
+pub(crate) use crate::store::ids::{id_of, seq_of};
 use crate::store::registry::{FieldType, Mapping};
 
 /// Elasticsearch's bound for fields that a pattern may stand for.
@@ -85,18 +86,6 @@ pub(crate) fn with_children<'m>(mapping: &'m Mapping, name: &str) -> Vec<&'m str
         .collect()
 }
 
-/// The id of a document for which no client chose one: where it lay on the bus.
-pub(crate) fn id_of(seq: u64) -> String {
-    format!("{}-{}", seq >> 48, seq & ((1 << 48) - 1))
-}
-
-/// The other way round.
-pub(crate) fn seq_of(id: &str) -> Option<u64> {
-    let (partition, offset) = id.split_once('-')?;
-    let (partition, offset) = (partition.parse::<u16>().ok()?, offset.parse::<u64>().ok()?);
-    (offset < 1 << 48).then_some(u64::from(partition) << 48 | offset).filter(|seq| id_of(*seq) == id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,12 +104,5 @@ mod tests {
         assert_eq!(place(&mapping, "m.text"), Place::Text("m.text".into()));
         assert_eq!(with_children(&mapping, "m"), ["m.text"]);
         assert_eq!(expand(&mapping, &["*t".into(), "x".into()]), Ok(vec!["m.text".to_owned(), "x".into()]));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn ids_tell_the_place_on_the_bus(seq: u64) {
-            proptest::prop_assert_eq!(seq_of(&id_of(seq)), Some(seq));
-        }
     }
 }

@@ -68,7 +68,7 @@ impl Run<'_> {
             hits.push(Hit {
                 index: part.index.to_string(),
                 id: fetch::id(part, found.doc)?,
-                version: request.version.then_some(1),
+                version: if request.version { Some(part.version_of(found.doc)?) } else { None },
                 seq_no: seq,
                 primary_term: seq.map(|_| 1),
                 score: self.score(found),

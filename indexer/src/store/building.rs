@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tantivy::directory::RamDirectory;
 use tantivy::{Index, SingleSegmentIndexWriter};
 
+use super::ids;
 use super::part::{Label, Part, PartId, memory_settings};
 use crate::ingest::document::LogDocument;
 use crate::schema::{schema, tokenizers};
@@ -24,6 +25,8 @@ pub(crate) struct Building {
     newest_ns: i64,
     /// Ids that clients chose, and the document that has each.
     ids: HashMap<Box<str>, u32>,
+    /// Of each document for which no client chose an id, where it lay on the bus.
+    seqs: Vec<Option<u64>>,
     /// Documents of this segment that a later one replaced.
     replaced: Vec<u32>,
 }
@@ -48,6 +51,7 @@ impl Building {
             oldest_ns: i64::MAX,
             newest_ns: i64::MIN,
             ids: HashMap::new(),
+            seqs: Vec::new(),
             replaced: Vec::new(),
         })
     }
@@ -55,6 +59,18 @@ impl Building {
     /// Whether it has a document of this id.
     pub(crate) fn has_id(&self, id: &str) -> bool {
         self.ids.contains_key(id)
+    }
+
+    /// Takes the document of an id out again.
+    pub(crate) fn remove(&mut self, id: &str) {
+        let unnamed = || {
+            let seq = ids::seq_of(id)?;
+            let place = self.seqs.iter().position(|known| *known == Some(seq))?;
+            u32::try_from(place).ok()
+        };
+        let found = self.ids.get(id).copied().or_else(unnamed);
+        self.ids.remove(id);
+        self.replaced.extend(found);
     }
 
     /// Adds a document; one of the same id no longer counts.
@@ -66,11 +82,11 @@ impl Building {
         self.newest_ns = self.newest_ns.max(document.time_ns);
         // A tick's documents: far from four thousand millions.
         let number = u32::try_from(self.docs).unwrap_or(u32::MAX);
-        if let Some(id) = &document.id
-            && let Some(earlier) = self.ids.insert(id.clone(), number)
-        {
-            self.replaced.push(earlier);
+        if let Some(id) = &document.id {
+            self.remove(id);
+            self.ids.insert(id.clone(), number);
         }
+        self.seqs.push(document.id.is_none().then_some(document.seq));
         self.docs += 1;
         self.writer.add_document(document)
     }

@@ -4,13 +4,15 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
+use tantivy::columnar::{ColumnType, MonotonicallyMappableToU64 as _};
 use tantivy::directory::OwnedBytes;
 use tantivy::directory::{MmapDirectory, RamDirectory};
 use tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use tantivy::store::Compressor;
 use tantivy::{BitSet, Index, IndexSettings, Segment, SegmentReader};
 
-use crate::schema::{schema, tokenizers};
+use super::ids;
+use crate::schema::{VERSION, schema, tokenizers};
 
 /// Names a part while the program runs; splits keep theirs on disk.
 pub(crate) type PartId = u64;
@@ -175,7 +177,7 @@ impl Part {
         u64::from(self.reader.num_docs())
     }
 
-    /// The living documents with an id that a client chose.
+    /// The living documents with an id, chosen by a client or told by where the document lay on the bus.
     ///
     /// # Errors
     /// When the part can't be read.
@@ -190,8 +192,40 @@ impl Part {
                 postings.advance();
             }
         }
+        if let Some(seq) = ids::seq_of(id) {
+            found.extend(self.unnamed_at(seq)?);
+        }
         found.retain(|document| self.deleted.binary_search(document).is_err());
         Ok(found)
+    }
+
+    /// The document that lay there on the bus, when no client chose an id for it.
+    fn unnamed_at(&self, seq: u64) -> tantivy::Result<Option<u32>> {
+        let columns = self.reader.fast_fields();
+        let seqs = columns.u64("seq")?;
+        if seq < seqs.min_value() || seqs.max_value() < seq {
+            return Ok(None);
+        }
+        let mut found = Vec::new();
+        seqs.get_docids_for_value_range(seq..=seq, 0..self.reader.max_doc(), &mut found);
+        let named = columns.str("id")?;
+        let is_named = |document: &u32| named.as_ref().is_some_and(|ids| ids.ords().first(*document).is_some());
+        Ok(found.into_iter().find(|document| !is_named(document)))
+    }
+
+    /// How often a document was written.
+    ///
+    /// # Errors
+    /// When the part can't be read.
+    pub(crate) fn version_of(&self, document: u32) -> tantivy::Result<u64> {
+        let column = format!("keyword.{VERSION}");
+        let kinds = [ColumnType::I64, ColumnType::U64];
+        let versions = self.reader.fast_fields().u64_lenient_for_type(Some(&kinds), &column)?;
+        let version = versions.and_then(|(column, kind)| {
+            let bits = column.first(document)?;
+            if kind == ColumnType::I64 { u64::try_from(i64::from_u64(bits)).ok() } else { Some(bits) }
+        });
+        Ok(version.unwrap_or(1))
     }
 }
 

@@ -1,6 +1,6 @@
 //! How far the store has come on the bus, as far as searches go. Pure: whoever asks the bus or the clock tells it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use logmill_bus_client::Position;
@@ -50,6 +50,11 @@ impl Progress {
         let shown =
             |position: &Position| self.visible.get(&position.partition).is_some_and(|next| *next > position.offset);
         positions.iter().all(shown)
+    }
+
+    /// The partitions that are read.
+    pub(crate) fn partitions(&self) -> BTreeSet<i32> {
+        self.visible.keys().copied().collect()
     }
 
     /// How far searches are behind, at `now`.

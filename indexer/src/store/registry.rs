@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{IGNORED, MESSAGE, TIMESTAMP};
+use crate::schema::{IGNORED, MESSAGE, TIMESTAMP, VERSION};
 
 /// The type of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ impl Registry {
         let place = match self.places.get(path) {
             Some(place) => *place,
             None => {
-                let is_name = path.len() <= PATH_BYTES_MAX && !path.bytes().any(|byte| byte <= 1);
+                let is_name = path.len() <= PATH_BYTES_MAX && path != VERSION && !path.bytes().any(|byte| byte <= 1);
                 let is_full = self.entries.len() >= self.paths_max && path != IGNORED;
                 if is_full || !is_name {
                     return None;

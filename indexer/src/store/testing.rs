@@ -38,7 +38,7 @@ pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], d
             let id: Option<Box<str>> = id.and_then(|id| id.as_str().map(Box::from));
             replaced.extend(id.iter().map(|id| (name.clone(), id.clone())));
             let seq = store.next_seq.fetch_add(1, Ordering::Relaxed);
-            let facts = RecordFacts { time_ns: 0, seq, id };
+            let facts = RecordFacts { time_ns: 0, seq, id, version: 1 };
             building.add(parse::document(&document.to_string().into(), facts, &mut registry).0).unwrap();
         }
         let part = building.finish(store.next_part()).unwrap();

@@ -14,7 +14,7 @@ const ID_BYTES_MAX: usize = 512;
 /// Documents nested deeper are refused, because no reader of JSON takes them.
 const DEPTH_MAX: usize = 100;
 /// Just below the largest record that the bus takes.
-const DOCUMENT_BYTES_MAX: usize = 15 << 20;
+pub(super) const DOCUMENT_BYTES_MAX: usize = 15 << 20;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,10 @@ pub(in crate::http) struct Item<'b> {
     pub(in crate::http) op: Op,
     pub(in crate::http) index: Cow<'b, str>,
     pub(in crate::http) id: Option<String>,
+    /// The document; for an update, what is to be changed.
     pub(in crate::http) document: &'b [u8],
+    /// It is only done when the document's last write has this `_seq_no` and `_primary_term`.
+    pub(in crate::http) condition: Option<(u64, u64)>,
     /// Why it is not taken.
     pub(in crate::http) refused: Option<EsError>,
 }
@@ -72,8 +75,13 @@ struct Target {
     _require_alias: Option<IgnoredAny>,
     #[serde(rename = "dynamic_templates")]
     _dynamic_templates: Option<IgnoredAny>,
+    /// Requests with one id wait for each other, so none has to be tried again.
     #[serde(rename = "retry_on_conflict", alias = "_retry_on_conflict")]
     _retry_on_conflict: Option<IgnoredAny>,
+    if_seq_no: Option<u64>,
+    if_primary_term: Option<u64>,
+    version: Option<IgnoredAny>,
+    version_type: Option<IgnoredAny>,
     pipeline: Option<String>,
 }
 
@@ -126,8 +134,14 @@ pub(super) fn parse<'b>(bytes: &'b [u8], default_index: Option<&'b str>) -> Resu
                 ));
             }
         };
-        let pipeline = target.pipeline.filter(|name| name != "_none");
-        items.push(item(op, index, target.id, document, pipeline.as_deref()));
+        let mut item = item(op, index, target.id, document, target.pipeline.as_deref());
+        if target.version.is_some() || target.version_type.is_some() {
+            item.refuse(EsError::argument(
+                "[version] and [version_type] are not supported: versions are counted here; use [if_seq_no] and [if_primary_term]",
+            ));
+        }
+        item.only_if(target.if_seq_no, target.if_primary_term);
+        items.push(item);
     }
     if items.is_empty() {
         return Err(EsError::new(
@@ -155,15 +169,39 @@ pub(in crate::http) fn item<'b>(
     document: &'b [u8],
     pipeline: Option<&str>,
 ) -> Item<'b> {
-    let refused = match op {
-        Op::Update => Some(EsError::argument("[update] is not supported: logs are appended, not changed")),
-        Op::Delete => Some(EsError::argument("[delete] is not supported: delete whole indexes, or set a retention")),
-        Op::Create | Op::Index => refusal(&index, id.as_deref(), document, pipeline),
-    };
-    Item { op, index, id, document, refused }
+    let refused = refusal(op, &index, id.as_deref(), document, pipeline);
+    Item { op, index, id, document, condition: None, refused }
 }
 
-fn refusal(index: &str, id: Option<&str>, document: &[u8], pipeline: Option<&str>) -> Option<EsError> {
+impl Item<'_> {
+    /// Refuses it, unless it is refused already.
+    fn refuse(&mut self, error: EsError) {
+        self.refused.get_or_insert(error);
+    }
+
+    /// Makes it depend on the document's last write.
+    pub(in crate::http) fn only_if(&mut self, seq_no: Option<u64>, primary_term: Option<u64>) {
+        let invalid = |reason: &str| {
+            EsError::new(400, "action_request_validation_exception", format!("Validation Failed: 1: {reason};"))
+        };
+        match (seq_no, primary_term) {
+            (None, None) => {}
+            (Some(_), Some(_)) if self.op == Op::Create || self.id.is_none() => {
+                self.refuse(invalid("[if_seq_no] needs an [_id], and an operation on a document that there is"));
+            }
+            (Some(seq_no), Some(term)) => self.condition = Some((seq_no, term)),
+            _ => self.refuse(invalid("[if_seq_no] and [if_primary_term] go together")),
+        }
+    }
+}
+
+/// A document beyond what the bus takes.
+pub(super) fn too_large(bytes: usize) -> EsError {
+    let reason = format!("the document has {bytes} bytes; at most {DOCUMENT_BYTES_MAX} are taken");
+    EsError::new(413, "content_too_long_exception", reason)
+}
+
+fn refusal(op: Op, index: &str, id: Option<&str>, document: &[u8], pipeline: Option<&str>) -> Option<EsError> {
     if !names::is_valid(index) {
         let reason = format!(
             "Invalid index name [{index}]: lower case, no spaces or any of \\ / * ? \" < > | , # : and none of - _ + . first"
@@ -178,15 +216,20 @@ fn refusal(index: &str, id: Option<&str>, document: &[u8], pipeline: Option<&str
         if id.is_empty() {
             return Some(EsError::argument("if _id is specified it must not be empty"));
         }
+    } else if matches!(op, Op::Update | Op::Delete) {
+        let reason = "Validation Failed: 1: id is missing;";
+        return Some(EsError::new(400, "action_request_validation_exception", reason));
     }
-    if let Some(name) = pipeline {
+    if let Some(name) = pipeline.filter(|name| *name != "_none") {
         return Some(EsError::argument(format!(
             "pipeline with id [{name}] does not exist: pipelines run before the index"
         )));
     }
     if document.len() > DOCUMENT_BYTES_MAX {
-        let reason = format!("the document has {} bytes; at most {DOCUMENT_BYTES_MAX} are taken", document.len());
-        return Some(EsError::new(413, "content_too_long_exception", reason));
+        return Some(too_large(document.len()));
+    }
+    if op == Op::Delete {
+        return None;
     }
     not_an_object(document)
         .map(|reason| EsError::new(400, "document_parsing_exception", format!("failed to parse: {reason}")))
@@ -255,10 +298,19 @@ mod tests {
         let items = read(&lines).unwrap();
         let refused: Vec<_> = items.iter().map(|item| item.refused.as_ref().map(|error| error.kind)).collect();
         let parsing = Some("document_parsing_exception");
-        assert_eq!(
-            refused,
-            [parsing, parsing, parsing, Some("illegal_argument_exception"), Some("invalid_index_name_exception"), None,]
-        );
+        assert_eq!(refused, [parsing, parsing, parsing, None, Some("invalid_index_name_exception"), None]);
+    }
+
+    #[test]
+    fn conditions_need_both_halves_and_an_id() {
+        let items = read(
+            "{\"index\":{\"_id\":\"1\",\"if_seq_no\":3,\"if_primary_term\":1}}\n{}\n{\"index\":{\"_id\":\"1\",\"if_seq_no\":3}}\n{}\n\
+             {\"create\":{\"_id\":\"1\",\"if_seq_no\":3,\"if_primary_term\":1}}\n{}\n{\"delete\":{}}\n{\"index\":{\"version\":3}}\n{}\n",
+        )
+        .unwrap();
+        assert_eq!(items[0].condition, Some((3, 1)));
+        let refused: Vec<_> = items.iter().map(|item| item.refused.is_some()).collect();
+        assert_eq!(refused, [false, true, true, true, true]);
     }
 
     #[test]

@@ -1,22 +1,36 @@
 //! Appends documents to the bus. The index is a consumer like any other: it sees them when they come back from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use logmill_bus_client::{Connection, DeliveryError, Position, Producer, ProducerOptions, Record};
-use logmill_core::origin::{ID_HEADER, INDEX_HEADER, OP_HEADER};
+use logmill_core::origin::{ID_HEADER, INDEX_HEADER, OP_HEADER, VERSION_HEADER};
 use parking_lot::Mutex;
 
-use super::Item;
+use super::ids::Ids;
+use super::parse::Op;
 use crate::query::error::EsError;
+use crate::store::ids;
 
 /// When the bus has not taken something for so long, new requests are refused at once instead of queued.
 const STUCK: Duration = Duration::from_secs(5);
 /// A client is told that the bus is away after so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A record on its way to the bus.
+#[derive(Debug)]
+pub(super) struct Outgoing<'o> {
+    pub(super) index: &'o str,
+    pub(super) id: Option<&'o str>,
+    pub(super) op: Op,
+    pub(super) version: u64,
+    pub(super) value: &'o [u8],
+}
+
 /// Sends to the bus.
 pub(in crate::http) struct Writer {
+    /// The ids that requests write.
+    pub(super) ids: Ids,
     bus: Connection,
     topic: String,
     state: Mutex<State>,
@@ -35,7 +49,7 @@ struct State {
 
 impl Writer {
     pub(in crate::http) fn new(bus: Connection, topic: String) -> Self {
-        Self { bus, topic, state: Mutex::default() }
+        Self { ids: Ids::default(), bus, topic, state: Mutex::default() }
     }
 
     /// Whether the bus takes documents, as far as can be seen before sending any.
@@ -56,15 +70,32 @@ impl Writer {
         state.written.iter().map(|(partition, offset)| Position { partition: *partition, offset: *offset }).collect()
     }
 
+    /// Where this writer wrote the record with this number, if it may have.
+    pub(super) fn written_at(&self, seq: u64) -> Option<Position> {
+        let partition = ids::partition_of(seq);
+        let offset = i64::try_from(seq & 0xffff_ffff_ffff).ok()?;
+        let highest = self.state.lock().written.get(&partition).copied()?;
+        (offset <= highest).then_some(Position { partition, offset })
+    }
+
+    /// Forgets what is on its way to an index that is no more.
+    pub(in crate::http) fn forget_index(&self, index: &str) {
+        self.ids.forget_index(index);
+    }
+
     /// Sends documents and waits until the bus has them on disk; their places in order.
-    pub(super) async fn write(&self, items: &[&Item<'_>]) -> Result<Vec<Position>, EsError> {
+    pub(super) async fn write(
+        &self,
+        items: &[Outgoing<'_>],
+        partitions: &BTreeSet<i32>,
+    ) -> Result<Vec<Position>, EsError> {
         if items.is_empty() {
             return Ok(Vec::new());
         }
         self.check()?;
         let open = Open::begin(self);
         let producer = self.producer()?;
-        let sent = tokio::time::timeout(PATIENCE, self.send(&producer, items)).await;
+        let sent = tokio::time::timeout(PATIENCE, self.send(&producer, items, partitions)).await;
         drop(open);
         match sent {
             Ok(Ok(positions)) => {
@@ -83,20 +114,29 @@ impl Writer {
         }
     }
 
-    async fn send(&self, producer: &Producer, items: &[&Item<'_>]) -> Result<Vec<Position>, DeliveryError> {
+    async fn send(
+        &self,
+        producer: &Producer,
+        items: &[Outgoing<'_>],
+        partitions: &BTreeSet<i32>,
+    ) -> Result<Vec<Position>, DeliveryError> {
         let mut sending = producer.begin();
         for item in items {
             let mut headers: Vec<(&str, &[u8])> =
                 vec![(INDEX_HEADER, item.index.as_bytes()), (OP_HEADER, item.op.name().as_bytes())];
-            if let Some(id) = &item.id {
-                headers.push((ID_HEADER, id.as_bytes()));
+            headers.extend(item.id.map(|id| (ID_HEADER, id.as_bytes())));
+            let version = item.version.to_string();
+            if item.version > 1 {
+                headers.push((VERSION_HEADER, version.as_bytes()));
             }
+            // All versions of an id lie in one partition, in order: that of its hash, or the one that it names itself,
+            // because the first version lies there.
+            let own = item.id.and_then(ids::seq_of).map(ids::partition_of);
             let record = Record {
                 topic: &self.topic,
-                partition: None,
-                // All versions of an id lie in one partition, in order.
-                key: item.id.as_deref().map(str::as_bytes),
-                value: item.document,
+                partition: own.filter(|partition| partitions.contains(partition)),
+                key: item.id.map(str::as_bytes),
+                value: item.value,
                 headers: &headers,
                 timestamp_ms: None,
             };

@@ -115,3 +115,60 @@ async fn an_index_made_anew_has_types_of_its_own() {
     assert_eq!(types.get("n"), Some(&crate::store::registry::FieldType::Keyword));
     assert_eq!(docs(&store, FALLBACK_INDEX), 1);
 }
+
+#[test]
+fn deletes_and_versions_follow_the_order_of_the_bus() {
+    let store = testing::empty();
+    let mut indexing = indexing(&store);
+    let with = |offset, id, op, version| {
+        let value = if op == "delete" { "" } else { "{}" };
+        message(0, offset, value, &[(ID_HEADER, id), (OP_HEADER, op), (VERSION_HEADER, version)])
+    };
+    // Made, deleted and made again in one tick; then once more over what is published.
+    let same_tick = [with(0, "a", "create", "1"), with(1, "a", "delete", "2"), with(2, "a", "create", "3")];
+    let tally = take(&mut indexing, &same_tick);
+    assert_eq!((tally.events, tally.deletes, tally.id_conflicts, tally.empty), (2, 1, 0, 0));
+    assert_eq!(docs(&store, FALLBACK_INDEX), 1);
+    take(&mut indexing, &[with(3, "a", "delete", "4"), with(4, "a", "create", "5"), with(5, "b", "index", "1")]);
+    assert_eq!(docs(&store, FALLBACK_INDEX), 2);
+    let versions = |store: &Store| -> Vec<u64> {
+        let view = store.view("_all", None).unwrap();
+        let alive = |part: &Arc<crate::store::Part>| -> Vec<u64> {
+            part.reader.doc_ids_alive().map(|document| part.version_of(document).unwrap()).collect()
+        };
+        let mut versions: Vec<u64> = view.parts.iter().flat_map(alive).collect();
+        versions.sort_unstable();
+        versions
+    };
+    assert_eq!(versions(&store), [1, 5]);
+    store.flush().unwrap();
+    assert_eq!(versions(&store), [1, 5]);
+    take(&mut indexing, &[with(6, "a", "delete", "6")]);
+    store.flush().unwrap();
+    assert_eq!(docs(&store, FALLBACK_INDEX), 1);
+    // A delete makes no index.
+    take(&mut indexing, &[message(0, 7, "", &[(INDEX_HEADER, "logs-none"), (ID_HEADER, "a"), (OP_HEADER, "delete")])]);
+    assert_eq!(store.index_count(), 1);
+}
+
+#[test]
+fn documents_without_a_chosen_id_go_by_their_place_also_when_read_again() {
+    for ticks in [1, 3] {
+        let store = testing::empty();
+        let mut indexing = indexing(&store);
+        let messages = [
+            message(2, 7, r#"{"n":1}"#, &[]),
+            message(2, 8, r#"{"n":2}"#, &[(ID_HEADER, "2-7"), (OP_HEADER, "index"), (VERSION_HEADER, "2")]),
+            message(2, 9, r#"{"n":3}"#, &[]),
+        ];
+        for chunk in messages.chunks(messages.len().div_ceil(ticks)) {
+            take(&mut indexing, chunk);
+        }
+        assert_eq!(docs(&store, FALLBACK_INDEX), 2, "{ticks} ticks");
+        let gone = ["2-7", "2-9"]
+            .map(|id| message(2, if id == "2-7" { 10 } else { 11 }, "", &[(ID_HEADER, id), (OP_HEADER, "delete")]));
+        take(&mut indexing, &gone);
+        assert_eq!(docs(&store, FALLBACK_INDEX), 0, "{ticks} ticks");
+        assert!(!store.has_id(FALLBACK_INDEX, "2-8").unwrap());
+    }
+}

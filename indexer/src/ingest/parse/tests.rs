@@ -6,7 +6,7 @@ use tantivy::schema::document::{Document, ReferenceValue, Value as _};
 use super::*;
 
 fn facts() -> RecordFacts {
-    RecordFacts { time_ns: 5_000_000, seq: 7, id: None }
+    RecordFacts { time_ns: 5_000_000, seq: 7, id: None, version: 1 }
 }
 
 fn parse(json: &str, registry: &mut Registry) -> (LogDocument, Remarks) {
