@@ -2,6 +2,7 @@
 
 mod acls;
 mod groups;
+mod index;
 mod reach;
 mod topics;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use acls::{AclVerb, Acls, AddAcl};
 pub(crate) use groups::{GroupVerb, Groups, ResetGroup};
+pub(crate) use index::{Index, IndexVerb};
 pub(crate) use reach::Reach;
 pub(crate) use topics::{AlterTopic, ReadTopic, TopicVerb, Topics, WriteTopic};
 
@@ -60,6 +62,8 @@ pub(crate) enum Command {
     Tail(Tail),
     /// Says how the stages are doing and where they listen.
     Status(Status),
+    /// Indexes: lists them, shows their splits, verifies and repairs what is on disk.
+    Index(Index),
     /// Topics of the bus, or of any Kafka: lists, makes, changes, reads and writes them.
     Topics(Topics),
     /// Consumer groups of the bus, or of any Kafka: how far behind they are, and moving them.

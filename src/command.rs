@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod groups;
+pub(crate) mod index;
 pub(crate) mod pipeline;
 mod reach;
 pub(crate) mod reference;

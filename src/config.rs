@@ -96,6 +96,7 @@ impl Config {
                 | Command::Search(_)
                 | Command::Tail(_)
                 | Command::Status(_)
+                | Command::Index(_)
                 | Command::Topics(_)
                 | Command::Groups(_)
                 | Command::Acls(_)

@@ -59,6 +59,7 @@ async fn run(command: Command, config: config::Config) -> anyhow::Result<ExitCod
         Command::Search(query) => command::search::run(&config, &query).await,
         Command::Tail(query) => command::tail::run(&config, &query).await,
         Command::Status(options) => command::status::run(&config, &options).await,
+        Command::Index(asked) => command::index::run(&config, &asked).await,
         Command::Topics(asked) => command::topics::run(&config, &asked).await,
         Command::Groups(asked) => command::groups::run(&config, &asked).await,
         Command::Acls(asked) => command::acls::run(&config, &asked),

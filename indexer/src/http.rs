@@ -15,6 +15,7 @@ mod refused;
 mod search;
 mod shape;
 mod tasks;
+mod upkeep;
 mod work;
 
 use std::sync::Arc;
@@ -50,6 +51,8 @@ struct Api(Arc<Shared>);
 
 struct Shared {
     store: Arc<Store>,
+    bus: Connection,
+    config: Arc<Config>,
     board: Arc<StatusBoard>,
     writer: bulk::Writer,
     bodies: body::Room,
@@ -73,7 +76,9 @@ pub(crate) fn routes(state: AppState) -> Router {
     let api = Api(Arc::new(Shared {
         store: state.store,
         board: state.board,
-        writer: bulk::Writer::new(state.bus, state.config.topic.clone()),
+        writer: bulk::Writer::new(state.bus.clone(), state.config.topic.clone()),
+        bus: state.bus,
+        config: state.config,
         bodies: body::Room::new(),
         searches: work::Searches::new(),
         tasks: Arc::default(),
@@ -163,6 +168,11 @@ fn managing() -> Router<Api> {
         .route("/_nodes/{filter}", get(cluster::nodes))
         .route("/_license", get(cluster::license))
         .route("/_logmill/freshness", get(cluster::freshness))
+        .route("/_logmill/store", get(upkeep::store_all))
+        .route("/_logmill/store/{index}", get(upkeep::store))
+        .route("/_logmill/verify", post(upkeep::verify_all))
+        .route("/_logmill/verify/{index}", post(upkeep::verify))
+        .route("/_logmill/repair", post(upkeep::repair))
         .route("/_cat/indices", get(cat::indices))
         .route("/_cat/indices/{index}", get(cat::indices))
         .route("/_cat/health", get(cat::health))

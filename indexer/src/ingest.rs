@@ -5,5 +5,6 @@ pub(crate) mod indexing;
 pub(crate) mod instant;
 pub(crate) mod parse;
 pub(crate) mod reading;
+pub(crate) mod repair;
 pub(crate) mod watermark;
 pub(crate) mod worker;

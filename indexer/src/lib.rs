@@ -8,6 +8,7 @@ pub mod bench;
 mod config;
 mod http;
 mod ingest;
+mod offline;
 mod query;
 mod remote;
 mod schema;
@@ -15,4 +16,5 @@ mod service;
 mod store;
 
 pub use config::{Config, DiskPolicy, IndexRetention, Remote, Retention};
+pub use offline::{Offline, OfflineError};
 pub use service::{BuildError, RunError, Service};

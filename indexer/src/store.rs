@@ -9,6 +9,7 @@ mod erase;
 mod failpoint;
 mod flush;
 pub(crate) mod ids;
+mod inventory;
 pub(crate) mod manifest;
 mod merge;
 pub(crate) mod names;
@@ -51,6 +52,7 @@ use part::{PartId, Place};
 use pending::Pending;
 use progress::Progress;
 use registry::Mapping;
+pub(crate) use repair::{Damage, Rebuilt};
 pub(crate) use split::SplitError;
 pub(crate) use view::{Freshness, IndexSummary, View};
 

@@ -15,9 +15,10 @@ mod print;
 pub mod text;
 
 pub use ast::{Ast, Bound, Field, Range, Test};
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, encode};
 pub use error::QueryError;
 pub use evaluate::Matcher;
+pub use reqwest::Method;
 
 /// Fields that a bare word is searched in when nothing else was asked for.
 pub const DEFAULT_FIELDS: [&str; 1] = ["message"];

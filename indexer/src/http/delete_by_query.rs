@@ -13,7 +13,7 @@ use super::Api;
 use super::answer::{self, Answer};
 use super::params::Params;
 use super::search::{self, millis};
-use super::tasks::Task;
+use super::tasks::{self, Task};
 use crate::query::clause::Clause;
 use crate::query::error::EsError;
 use crate::query::limits::Allowance;
@@ -67,18 +67,10 @@ pub(super) async fn delete_by_query(
             false => Err(EsError::from(missing)),
         }
     })?;
-    let task = api.tasks.begin("indices:data/write/delete/byquery", format!("delete-by-query [{}]", asked.index))?;
-    let id = task.id();
-    // Goes on also when the client goes away: half a deletion would be a riddle.
-    let work = tokio::spawn(async move {
-        let outcome = run(&api, &task, asked).await;
-        task.end(outcome.clone());
-        outcome
-    });
-    if !wait {
-        return Ok(answer::json(&json!({ "task": id })));
-    }
-    let done = work.await.map_err(|_| EsError::internal("the deletion failed; the log of the program says why"))??;
+    let description = format!("delete-by-query [{}]", asked.index);
+    let action = "indices:data/write/delete/byquery";
+    let work = move |api: Api, task: Arc<Task>| async move { run(&api, &task, asked).await };
+    let done = tasks::run(&api, action, description, wait, work).await?;
     let failed = done.get("failures").and_then(Value::as_array).is_some_and(|failures| !failures.is_empty());
     Ok(answer::json_with(if failed { StatusCode::CONFLICT } else { StatusCode::OK }, &done))
 }

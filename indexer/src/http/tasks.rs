@@ -162,6 +162,32 @@ impl Task {
     }
 }
 
+/// Does work that is a task: waits for what comes of it, or tells the task's id. It goes on also when the client goes
+/// away: work that is half done would be a riddle.
+pub(super) async fn run<F>(
+    api: &Api,
+    action: &'static str,
+    description: String,
+    wait: bool,
+    work: impl FnOnce(Api, Arc<Task>) -> F,
+) -> Result<Value, EsError>
+where
+    F: Future<Output = Result<Value, EsError>> + Send + 'static,
+{
+    let task = api.tasks.begin(action, description)?;
+    let id = task.id();
+    let work = work(api.clone(), task.clone());
+    let running = tokio::spawn(async move {
+        let outcome = work.await;
+        task.end(outcome.clone());
+        outcome
+    });
+    match wait {
+        true => running.await.map_err(|_| EsError::internal("the work failed; the log of the program says why"))?,
+        false => Ok(json!({ "task": id })),
+    }
+}
+
 /// `GET _tasks/<id>`.
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());

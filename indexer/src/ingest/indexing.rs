@@ -143,12 +143,7 @@ impl Indexing {
                 return Ok(());
             }
         }
-        let facts = RecordFacts {
-            time_ns: message.timestamp_ms.unwrap_or_default().saturating_mul(1_000_000),
-            seq: seq_of(message.partition, message.offset),
-            id: id.map(Box::from),
-            version: message.header_str(VERSION_HEADER).and_then(|text| text.parse().ok()).unwrap_or(1),
-        };
+        let facts = facts_of(message, id);
         let (document, remarks) = parse::document(&message.value, facts, &mut open.registry);
         self.tally.events += 1;
         self.tally.bytes += message.value.len() as u64;
@@ -257,6 +252,16 @@ impl Indexing {
 /// Where a record lay on the bus, as one number: unique in the store, rising in each partition.
 pub(crate) fn seq_of(partition: i32, offset: i64) -> u64 {
     u64::from(partition.unsigned_abs()) << 48 | (offset.unsigned_abs() & 0xffff_ffff_ffff)
+}
+
+/// What the bus says of a record besides its value.
+pub(super) fn facts_of(message: &Message, id: Option<&str>) -> RecordFacts {
+    RecordFacts {
+        time_ns: message.timestamp_ms.unwrap_or_default().saturating_mul(1_000_000),
+        seq: seq_of(message.partition, message.offset),
+        id: id.map(Box::from),
+        version: message.header_str(VERSION_HEADER).and_then(|text| text.parse().ok()).unwrap_or(1),
+    }
 }
 
 /// Source and origin of a record that has both; others (of foreign producers) are told apart by their offset alone.

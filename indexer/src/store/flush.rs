@@ -136,7 +136,7 @@ impl Store {
                 if lost.contains(&name) {
                     self.remove_folders(&[meta.id]);
                 } else if let Some(index) = catalog.indexes.get_mut(&name) {
-                    index.parts.push(Arc::new(pending.up_to_date(part, &mut cut.ticket)?));
+                    index.parts.push(Arc::new(pending.up_to_date(part, &cut.ticket)?));
                 }
             }
             Ok::<_, tantivy::TantivyError>(())

@@ -28,7 +28,7 @@ impl Store {
     /// When a part can't be merged.
     pub(crate) fn merge_memory(&self) -> tantivy::Result<bool> {
         let _whole = self.memory_merges.lock();
-        let (parts, mut ticket) = {
+        let (parts, ticket) = {
             let mut pending = self.changes.lock();
             let catalog = self.catalog.load();
             let picked = pending.free(&catalog, Place::Memory).find_map(|(_, parts)| of_one_level(&parts));
@@ -40,7 +40,7 @@ impl Store {
         let outcome = match merged {
             Err(error) => Err(error),
             Ok(part) => self.change(|catalog, pending| {
-                let part = pending.up_to_date(part, &mut ticket)?;
+                let part = pending.up_to_date(part, &ticket)?;
                 let removed: Vec<PartId> = parts.iter().map(|part| part.id).collect();
                 // False when the index was deleted meanwhile: then the merge is dropped with it.
                 let _ = catalog.replace(&part.index.clone(), &removed, Some(Arc::new(part)));
@@ -106,7 +106,10 @@ impl Store {
         }
         if let Some((meta, part)) = &mut added {
             // Documents that left their split meanwhile must not come back with the record that drops that split.
-            meta.deleted = self.changes.lock().gone_from(part, ticket)?;
+            let pending = self.changes.lock();
+            meta.deleted = pending.gone_from(part, ticket)?;
+            pending.noted(ticket);
+            drop(pending);
             meta.gone = part.seqs_of(&meta.deleted)?;
             meta.deleted_since_ms = (!meta.deleted.is_empty()).then(super::now_ms);
             *part = part.without(&meta.deleted)?;

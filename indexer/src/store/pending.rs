@@ -92,11 +92,11 @@ impl Pending {
         }
     }
 
-    /// The documents of a work's result that left since the work began, or since this was last asked.
+    /// The documents of a work's result that left since the work began, or since [`Pending::noted`].
     ///
     /// # Errors
     /// When it can't be read.
-    pub(crate) fn gone_from(&self, part: &Part, ticket: &mut Ticket) -> tantivy::Result<Vec<u32>> {
+    pub(crate) fn gone_from(&self, part: &Part, ticket: &Ticket) -> tantivy::Result<Vec<u32>> {
         let mut gone = Vec::new();
         let unseen = usize::try_from(ticket.seen.saturating_sub(self.dropped)).unwrap_or(usize::MAX);
         for departure in self.departures.iter().skip(unseen) {
@@ -106,17 +106,21 @@ impl Pending {
                 _ => {}
             }
         }
-        ticket.seen = self.dropped + self.departures.len() as u64;
         gone.sort_unstable();
         gone.dedup();
         Ok(gone)
+    }
+
+    /// What has left so far is noted in all results of a work.
+    pub(crate) fn noted(&self, ticket: &mut Ticket) {
+        ticket.seen = self.dropped + self.departures.len() as u64;
     }
 
     /// A work's result without the documents that left meanwhile.
     ///
     /// # Errors
     /// When it can't be read.
-    pub(crate) fn up_to_date(&mut self, part: Part, ticket: &mut Ticket) -> tantivy::Result<Part> {
+    pub(crate) fn up_to_date(&mut self, part: Part, ticket: &Ticket) -> tantivy::Result<Part> {
         let gone = self.gone_from(&part, ticket)?;
         if gone.is_empty() { Ok(part) } else { self.bury(&part, &gone) }
     }

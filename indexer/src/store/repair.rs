@@ -48,12 +48,13 @@ impl Store {
         let damage = |(id, damaged): (u64, Quarantined)| {
             let held = Seqs::read(&split::folder_of(&aside, id));
             let held = held.inspect_err(|error| tracing::warn!(split = id, %error, "what it held is not known")).ok();
+            let held = held.map(|held| held.without(&damaged.split.gone));
             Damage {
                 split: id,
-                docs: counting(&damaged.split),
+                docs: held.as_ref().map_or_else(|| counting(&damaged.split), Seqs::len),
                 index: damaged.index,
                 reason: damaged.reason,
-                held: held.map(|held| held.without(&damaged.split.gone)),
+                held,
             }
         };
         quarantine.into_iter().map(damage).collect()

@@ -54,6 +54,7 @@ impl Store {
     ///
     /// # Errors
     /// When there is no such index on disk, or the manifest can't be written.
+    #[allow(dead_code, reason = "the delete phase of lifecycle policies calls it")]
     pub(crate) fn set_max_age(&self, index: &str, max_age: Option<Duration>) -> Result<(), ChangeError> {
         let max_age_ms = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let mut manifest = self.manifest.lock();

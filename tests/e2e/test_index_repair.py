@@ -1,0 +1,181 @@
+"""Damage and a full disk: what is damaged is put aside and told, the rest stays searchable, a repair brings back exactly
+what is missing; a full disk holds up reading from the bus and nothing else, and passes by itself."""
+
+import json
+import os
+import random
+import subprocess
+
+import pytest
+import requests
+from confluent_kafka import Producer
+
+from harness import wait_for
+
+TOPIC = "logs.parsed"
+
+
+def write(logmill, numbers, padding=""):
+    producer = Producer({"bootstrap.servers": logmill.bootstrap, "enable.idempotence": True, "linger.ms": 5})
+    for number in numbers:
+        value = json.dumps({"@timestamp": 1_767_225_600_000 + number, "message": f"document {number} {padding}", "n": number})
+        while True:
+            try:
+                producer.produce(TOPIC, value, headers=[("logmill-index", b"logs-repair-%d" % (number % 2))])
+                break
+            except BufferError:
+                producer.poll(0.1)
+    assert producer.flush(60) == 0
+
+
+def numbers_of(logmill):
+    return sorted(source["n"] for source in logmill.all_sources("logs-repair-*"))
+
+
+def behind(logmill):
+    return requests.get(f"{logmill.es_url}/_logmill/freshness", timeout=5).json()["behind"]
+
+
+def up(logmill):
+    logmill.start("indexer")
+    wait_for("the indexer", lambda: behind(logmill) == 0, timeout=60)
+
+
+def shown(logmill):
+    answer = logmill.run("index", "show", "_all", "--json")
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def damage(logmill, split, chance):
+    """Changes a byte somewhere in the largest file of a split."""
+    folder = logmill.data / "indexer" / "store" / "splits" / split
+    victim = max((path for path in folder.iterdir()), key=lambda path: path.stat().st_size)
+    bytes_ = bytearray(victim.read_bytes())
+    bytes_[chance.randrange(len(bytes_))] ^= 0xFF
+    victim.write_bytes(bytes_)
+
+
+@pytest.fixture
+def stored(logmill):
+    """A store with some splits, of which a few documents were erased."""
+    logmill.settings["indexer.flush_interval"] = "200ms"
+    logmill.start("bus")
+    up(logmill)
+    for part in range(4):
+        write(logmill, range(part * 1000, part * 1000 + 1000))
+        wait_for("the documents", lambda part=part: logmill.count(index="logs-repair-*") == part * 1000 + 1000)
+        wait_for("a flush", lambda: shown(logmill)["memory"]["docs"] == 0)
+    erased = set(range(500, 520)) | set(range(3990, 4000))
+    for first, last in ((500, 520), (3990, 4000)):
+        query = {"query": {"range": {"n": {"gte": first, "lt": last}}}}
+        answer = requests.post(f"{logmill.es_url}/logs-repair-*/_delete_by_query", json=query, timeout=30).json()
+        assert answer["deleted"] == last - first
+    yield logmill, sorted(set(range(4000)) - erased)
+
+
+@pytest.mark.timeout(180)
+def test_damage_is_put_aside_and_repaired_while_running(stored):
+    logmill, expected = stored
+    chance = random.Random(1)
+    splits = shown(logmill)["splits"]
+    victims = chance.sample(splits, 3)
+    for victim in victims:
+        damage(logmill, victim["split"], chance)
+    verified = logmill.run("index", "verify")
+    assert verified.returncode == 1 and verified.stdout.count("damaged:") == 3, verified.stdout + verified.stderr
+    lost = sum(victim["docs"] for victim in victims)
+    left = numbers_of(logmill)
+    assert len(left) == len(expected) - lost and set(left) < set(expected)
+    # Told until it is repaired, also after a start.
+    logmill.kill("indexer")
+    up(logmill)
+    assert len(shown(logmill)["damaged"]) == 3
+    repaired = logmill.run("index", "repair", "--json")
+    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
+    outcomes = json.loads(repaired.stdout)["repaired"]
+    assert sum(each["restored"] for each in outcomes) == lost and all(each["lost"] == 0 for each in outcomes)
+    assert numbers_of(logmill) == expected
+    assert logmill.run("index", "verify").returncode == 0
+    assert "nothing is damaged" in logmill.run("index", "repair").stdout
+    logmill.kill("indexer")
+    up(logmill)
+    assert numbers_of(logmill) == expected
+
+
+@pytest.mark.timeout(180)
+def test_a_stopped_store_is_verified_and_repaired(stored):
+    logmill, expected = stored
+    splits = shown(logmill)["splits"]
+    assert logmill.stop("indexer") == 0
+    assert logmill.run("index", "verify").returncode == 0
+    damage(logmill, splits[0]["split"], random.Random(2))
+    verified = logmill.run("index", "verify")
+    assert verified.returncode == 1 and splits[0]["index"] in verified.stdout, verified.stdout + verified.stderr
+    # Its terms are gone altogether: found when the store is opened.
+    folder = logmill.data / "indexer" / "store" / "splits" / splits[1]["split"]
+    next(folder.glob("*.term")).unlink()
+    repaired = logmill.run("index", "repair", "--json")
+    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
+    assert len(json.loads(repaired.stdout)["repaired"]) == 2
+    up(logmill)
+    assert numbers_of(logmill) == expected
+
+
+@pytest.mark.timeout(180)
+def test_what_the_bus_no_longer_has_is_lost_and_told(stored):
+    logmill, expected = stored
+    splits = shown(logmill)["splits"]
+    victim = splits[0]
+    damage(logmill, victim["split"], random.Random(3))
+    assert logmill.run("index", "verify").returncode == 1
+    assert logmill.run("topics", "delete-records", TOPIC, "--before", "end").returncode == 0
+    repaired = logmill.run("index", "repair")
+    assert repaired.returncode == 1, repaired.stderr
+    assert f"{victim['docs']} documents are lost for good" in repaired.stdout
+    assert len(numbers_of(logmill)) == len(expected) - victim["docs"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 48 MiB for the index alone."""
+    folder = tmp_path / "data" / "indexer"
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs to be root, to make a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("reserve", ["0", "8MiB"], ids=["full", "reserve"])
+def test_a_full_disk_holds_up_and_passes_by_itself(small_disk, logmill, reserve):
+    """With nothing reserved the disk itself refuses; with a reserve we stop before it does."""
+    logmill.settings.update(
+        {"indexer.disk_reserve": reserve, "indexer.flush_interval": "200ms", "indexer.memory": "16MiB", "indexer.flush_bytes": "2MiB"}
+    )
+    logmill.start("bus")
+    up(logmill)
+    filler = small_disk / "filler"
+    filler.write_bytes(os.urandom(30 << 20))
+    chance = random.Random(4)
+    written = 0
+    while behind(logmill) < 2000:
+        # Padding that no compression makes small.
+        padding = "%0512x" % chance.getrandbits(2048)
+        write(logmill, range(written, written + 2000), padding)
+        written += 2000
+        assert written < 400_000, "the disk never filled up"
+    # Searches go on, and what is found is right as far as it goes.
+    before = numbers_of(logmill)
+    assert before == list(range(len(before)))
+    problems = requests.get(f"{logmill.es_url}/healthz", timeout=5).text
+    assert "disk" in problems or "space" in problems, problems
+    # A crash in the midst of it changes nothing.
+    logmill.kill("indexer")
+    logmill.start("indexer")
+    wait_for("the indexer", lambda: requests.get(logmill.es_url, timeout=2).status_code == 200)
+    filler.unlink()
+    wait_for("the index to catch up by itself", lambda: behind(logmill) == 0, timeout=120)
+    assert numbers_of(logmill) == list(range(written))
