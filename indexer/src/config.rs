@@ -16,6 +16,8 @@ pub struct Config {
     /// An existing Elasticsearch, OpenSearch or Quickwit to use instead of the embedded store: events are written to
     /// its `_bulk`, and searched there.
     pub url: Option<String>,
+    /// As which engine the API presents itself, for programs that talk to one only.
+    pub identity: Identity,
     /// How Logmill's own parts reach the indexer, the embedded one or the one at `url`.
     pub client: IndexerAccess,
     /// How events are written to `url`.
@@ -47,6 +49,17 @@ pub struct Config {
     pub fields_max: u32,
     /// Indexes that the store may have; events for further ones go to `logs-generic-default`.
     pub indices_max: u32,
+}
+
+/// An engine whose name the API may go by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Identity {
+    /// Elasticsearch 8, whose clients look for a header in every answer.
+    #[default]
+    Elasticsearch,
+    /// OpenSearch 2.
+    Opensearch,
 }
 
 /// How events are written to an existing engine. A batch goes when it reaches the first of its bounds.
@@ -122,6 +135,7 @@ impl Default for Config {
             listen: "127.0.0.1:9200".to_owned(),
             insecure: false,
             url: None,
+            identity: Identity::default(),
             client: IndexerAccess::default(),
             remote: Remote::default(),
             topic: logmill_core::topics::PARSED.to_owned(),

@@ -1,6 +1,7 @@
 //! The Elasticsearch REST API over the store. Handlers read a request, ask the store, show the answer; what they can't
 //! do they refuse by name, and nothing here writes to the store: documents go to the bus.
 
+mod analyze;
 mod answer;
 mod body;
 mod bulk;
@@ -9,11 +10,16 @@ mod cluster;
 mod contexts;
 mod delete_by_query;
 mod document;
+mod identity;
 mod indices;
+mod ingest;
+mod media;
+mod nodes;
 mod params;
 mod refused;
 mod search;
 mod shape;
+mod stats;
 mod tasks;
 mod upkeep;
 mod work;
@@ -29,7 +35,8 @@ use logmill_core::telemetry::Metrics;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
-use crate::config::Config;
+use self::answer::Answer;
+use crate::config::{Config, Identity};
 use crate::store::Store;
 
 /// A time that no event has, for requests that want the types of indexes and no documents.
@@ -54,6 +61,9 @@ struct Shared {
     bus: Connection,
     config: Arc<Config>,
     board: Arc<StatusBoard>,
+    identity: Identity,
+    /// Who asks must say who they are.
+    is_login_needed: bool,
     writer: bulk::Writer,
     bodies: body::Room,
     searches: work::Searches,
@@ -73,9 +83,12 @@ impl std::ops::Deref for Api {
 /// The routes of the API, `/metrics` and `/healthz`.
 pub(crate) fn routes(state: AppState) -> Router {
     let admin = logmill_core::telemetry::admin_routes(vec![state.board.clone()], state.metrics);
+    let identity = state.config.identity;
     let api = Api(Arc::new(Shared {
         store: state.store,
         board: state.board,
+        identity,
+        is_login_needed: false,
         writer: bulk::Writer::new(state.bus.clone(), state.config.topic.clone()),
         bus: state.bus,
         config: state.config,
@@ -89,15 +102,21 @@ pub(crate) fn routes(state: AppState) -> Router {
     let served = searching()
         .merge(writing())
         .merge(managing())
+        .merge(cluster::routes())
+        .merge(nodes::routes())
+        .merge(stats::routes())
+        .merge(cat::routes())
+        .merge(analyze::routes())
+        .merge(ingest::routes())
         .merge(refused::routes())
         .fallback(refused::no_handler)
         .method_not_allowed_fallback(refused::no_method)
         .with_state(api)
         // Bodies are bounded where they are read: by what they are, and by what all together take.
         .layer(DefaultBodyLimit::disable())
-        .layer(axum::middleware::from_fn(shape::shape))
+        .layer(axum::middleware::from_fn_with_state(identity, shape::shape))
         .layer(RequestDecompressionLayer::new().gzip(true).zstd(true))
-        .layer(CompressionLayer::new().gzip(true));
+        .layer(CompressionLayer::new().gzip(true).zstd(true));
     admin.merge(served)
 }
 
@@ -161,23 +180,14 @@ fn writing() -> Router<Api> {
 
 fn managing() -> Router<Api> {
     Router::new()
-        .route("/", get(cluster::info))
-        .route("/_cluster/health", get(cluster::health))
-        .route("/_cluster/health/{index}", get(cluster::health))
-        .route("/_nodes", get(cluster::nodes))
-        .route("/_nodes/{filter}", get(cluster::nodes))
-        .route("/_license", get(cluster::license))
-        .route("/_logmill/freshness", get(cluster::freshness))
+        .route("/", get(identity::info))
+        .route("/_license", get(identity::get_license))
+        .route("/_xpack", get(identity::xpack))
         .route("/_logmill/store", get(upkeep::store_all))
         .route("/_logmill/store/{index}", get(upkeep::store))
         .route("/_logmill/verify", post(upkeep::verify_all))
         .route("/_logmill/verify/{index}", post(upkeep::verify))
         .route("/_logmill/repair", post(upkeep::repair))
-        .route("/_cat/indices", get(cat::indices))
-        .route("/_cat/indices/{index}", get(cat::indices))
-        .route("/_cat/health", get(cat::health))
-        .route("/_cat/count", get(cat::count))
-        .route("/_cat/count/{index}", get(cat::count))
         .route("/_refresh", get(indices::refresh).post(indices::refresh))
         .route("/{index}/_refresh", get(indices::refresh).post(indices::refresh))
         .route("/_mapping", get(indices::mapping_all))

@@ -315,6 +315,11 @@ impl Store {
         done
     }
 
+    /// Where everything is kept.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     fn splits_folder(&self) -> PathBuf {
         self.folder.join("splits")
     }

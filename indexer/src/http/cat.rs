@@ -1,210 +1,267 @@
 //! `_cat`: tables for people, and the same as JSON.
 
-use axum::extract::{Path, RawQuery, State};
-use jiff::Timestamp;
+mod indices;
+mod machine;
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::routing::get;
+use logmill_indexer_api::text::Wildcard;
 use serde_json::{Map, Value};
 
 use super::Api;
 use super::answer::{self, Answer};
 use super::params::Params;
+use super::stats;
 use crate::query::error::EsError;
-use crate::store::IndexSummary;
 
-/// A table: names of the columns, and rows of cells.
-struct Table {
-    columns: Vec<&'static str>,
-    /// Columns that are shown when none are asked for.
-    shown: usize,
-    rows: Vec<Vec<String>>,
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/_cat", get(list))
+        .route("/_cat/indices", get(indices::indices_all))
+        .route("/_cat/indices/{index}", get(indices::indices))
+        .route("/_cat/count", get(indices::count_all))
+        .route("/_cat/count/{index}", get(indices::count))
+        .route("/_cat/shards", get(indices::shards_all))
+        .route("/_cat/shards/{index}", get(indices::shards))
+        .route("/_cat/segments", get(indices::segments_all))
+        .route("/_cat/segments/{index}", get(indices::segments))
+        .route("/_cat/health", get(machine::health))
+        .route("/_cat/nodes", get(machine::nodes))
+        .route("/_cat/master", get(machine::master))
+        .route("/_cat/cluster_manager", get(machine::master))
+        .route("/_cat/allocation", get(machine::allocation))
+        .route("/_cat/allocation/{node}", get(machine::allocation))
+        .route("/_cat/plugins", get(machine::plugins))
+        .route("/_cat/pending_tasks", get(machine::pending_tasks))
 }
 
-/// Other names of columns.
-const ALIASES: [(&str, &str); 9] = [
-    ("h", "health"),
-    ("s", "status"),
-    ("i", "index"),
-    ("idx", "index"),
-    ("p", "pri"),
-    ("r", "rep"),
-    ("dc", "docs.count"),
-    ("docsCount", "docs.count"),
-    ("ss", "store.size"),
-];
-
-pub(super) async fn indices(State(api): State<Api>, index: Option<Path<String>>, query: RawQuery) -> Answer {
-    let mut params = Params::new(query.0.as_deref());
-    params.ignore(&["health", "pri", "include_unloaded_segments"]);
-    let unit = params.take("bytes");
-    let chosen = index.map_or_else(|| "_all".to_owned(), |Path(index)| index);
-    let view = api.store.view(&chosen, Some(&super::NO_PARTS))?;
-    let summaries = api.store.indices().into_iter().filter(|summary| view.mappings.contains_key(&summary.name));
-    let rows = summaries.map(|summary| row(&summary, unit.as_deref())).collect();
-    let columns = vec![
-        "health",
-        "status",
-        "index",
-        "uuid",
-        "pri",
-        "rep",
-        "docs.count",
-        "docs.deleted",
-        "store.size",
-        "pri.store.size",
-        "dataset.size",
-        "creation.date",
-        "creation.date.string",
+/// The tables that there are.
+async fn list() -> Answer {
+    const TABLES: [&str; 16] = [
+        "=^.^=",
+        "/_cat/allocation",
+        "/_cat/count",
+        "/_cat/count/{index}",
+        "/_cat/health",
+        "/_cat/indices",
+        "/_cat/indices/{index}",
+        "/_cat/master",
+        "/_cat/nodes",
+        "/_cat/pending_tasks",
+        "/_cat/plugins",
+        "/_cat/segments",
+        "/_cat/segments/{index}",
+        "/_cat/shards",
+        "/_cat/shards/{index}",
+        "",
     ];
-    show(&mut params, Table { columns, shown: 11, rows })
+    Ok(answer::text(TABLES.join("\n")))
 }
 
-fn row(summary: &IndexSummary, unit: Option<&str>) -> Vec<String> {
-    let size = size(summary.bytes, unit);
-    let created = Timestamp::from_millisecond(summary.created_ms)
-        .map_or_else(|_| String::new(), |instant| format!("{instant:.3}"));
-    vec![
-        "green".to_owned(),
-        "open".to_owned(),
-        summary.name.to_string(),
-        summary.uuid.to_string(),
-        "1".to_owned(),
-        "0".to_owned(),
-        summary.docs.to_string(),
-        "0".to_owned(),
-        size.clone(),
-        size.clone(),
-        size,
-        summary.created_ms.to_string(),
-        created,
-    ]
+/// A column.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    /// Other names that it may be asked by, separated by commas.
+    pub(super) aliases: &'static str,
+    pub(super) description: &'static str,
+    /// It is shown when no columns are asked for.
+    pub(super) is_shown: bool,
 }
 
-fn size(bytes: u64, unit: Option<&str>) -> String {
-    let divided = |shift: u32| (bytes >> shift).to_string();
-    match unit {
-        Some("b") => bytes.to_string(),
-        Some("k" | "kb") => divided(10),
-        Some("m" | "mb") => divided(20),
-        Some("g" | "gb") => divided(30),
-        _ => {
-            let fits = [("gb", 30), ("mb", 20), ("kb", 10)].into_iter().find(|(_, shift)| bytes >> shift > 0);
-            match fits {
-                Some((name, shift)) => format!("{:.1}{name}", bytes as f64 / (1u64 << shift) as f64),
-                None => format!("{bytes}b"),
-            }
-        }
+pub(super) const fn column(name: &'static str, aliases: &'static str, description: &'static str) -> Column {
+    Column { name, aliases, description, is_shown: true }
+}
+
+/// One that is shown only when it is asked for.
+pub(super) const fn hidden(name: &'static str, aliases: &'static str, description: &'static str) -> Column {
+    Column { name, aliases, description, is_shown: false }
+}
+
+impl Column {
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.split(',').any(|alias| alias == name)
     }
 }
 
-pub(super) async fn health(State(api): State<Api>, query: RawQuery) -> Answer {
-    let mut params = Params::new(query.0.as_deref());
-    params.ignore(&["ts"]);
-    let now = Timestamp::now();
-    let shards = api.store.indices().len().to_string();
-    let columns = vec![
-        "epoch",
-        "timestamp",
-        "cluster",
-        "status",
-        "node.total",
-        "node.data",
-        "shards",
-        "pri",
-        "relo",
-        "init",
-        "unassign",
-        "pending_tasks",
-        "max_task_wait_time",
-        "active_shards_percent",
-    ];
-    let zero = || "0".to_owned();
-    let row = vec![
-        now.as_second().to_string(),
-        now.strftime("%H:%M:%S").to_string(),
-        "logmill".to_owned(),
-        "green".to_owned(),
-        "1".to_owned(),
-        "1".to_owned(),
-        shards.clone(),
-        shards,
-        zero(),
-        zero(),
-        zero(),
-        zero(),
-        "-".to_owned(),
-        "100.0%".to_owned(),
-    ];
-    show(&mut params, Table { shown: columns.len(), columns, rows: vec![row] })
+/// How a table is asked for.
+pub(super) struct Asked {
+    pub(super) params: Params,
+    as_json: bool,
+    unit: Option<String>,
 }
 
-pub(super) async fn count(State(api): State<Api>, index: Option<Path<String>>, query: RawQuery) -> Answer {
-    let mut params = Params::new(query.0.as_deref());
-    let chosen = index.map_or_else(|| "_all".to_owned(), |Path(index)| index);
-    let view = api.store.view(&chosen, Some(&super::NO_PARTS))?;
-    let docs: u64 = api
-        .store
-        .indices()
-        .iter()
-        .filter(|summary| view.mappings.contains_key(&summary.name))
-        .map(|summary| summary.docs)
-        .sum();
-    let now = Timestamp::now();
-    let row = vec![now.as_second().to_string(), now.strftime("%H:%M:%S").to_string(), docs.to_string()];
-    show(&mut params, Table { columns: vec!["epoch", "timestamp", "count"], shown: 3, rows: vec![row] })
+impl<S: Sync> FromRequestParts<S> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let mut params = Params::new(parts.uri.query());
+        let as_json = match params.take("format") {
+            Some(format) => format == "json",
+            None => wants_json(&parts.headers),
+        };
+        let unit = params.take("bytes");
+        Ok(Self { params, as_json, unit })
+    }
 }
 
-fn show(params: &mut Params, mut table: Table) -> Answer {
-    let headings = params.flag("v")?.unwrap_or(false);
-    let as_json = params.take("format").is_some_and(|format| format == "json");
-    let asked = params.list("h");
-    let order = params.list("s").unwrap_or_default();
-    params.ignore(&["time"]);
-    std::mem::take(params).end("/_cat")?;
-    let place = |columns: &[&'static str], name: &str| {
-        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, full)| *full);
-        columns.iter().position(|column| *column == name)
+/// Clients that take both want the text.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    accept.contains("json") && !accept.contains("text/plain")
+}
+
+impl Asked {
+    /// A size in the unit that is asked for.
+    pub(super) fn size(&self, bytes: u64) -> Result<String, EsError> {
+        let shift = match self.unit.as_deref() {
+            None => return Ok(stats::size(bytes)),
+            Some("b") => 0,
+            Some("k" | "kb") => 10,
+            Some("m" | "mb") => 20,
+            Some("g" | "gb") => 30,
+            Some("t" | "tb") => 40,
+            Some("p" | "pb") => 50,
+            Some(other) => {
+                return Err(EsError::argument(format!("unknown unit [{other}] for [bytes]: b, kb, mb, gb, tb or pb")));
+            }
+        };
+        Ok((bytes >> shift).to_string())
+    }
+
+    /// Shows a table: which columns, in which order, as text or as JSON.
+    pub(super) fn show(self, columns: &[Column], rows: Vec<Vec<String>>) -> Answer {
+        let Self { mut params, as_json, .. } = self;
+        let headings = params.flag("v")?.unwrap_or(false);
+        let help = params.flag("help")?.unwrap_or(false);
+        let wanted = params.list("h");
+        let order = params.list("s").unwrap_or_default();
+        params.ignore(&["time", "ts", "expand_wildcards", "ignore_unavailable"]);
+        params.end("/_cat")?;
+        if help {
+            return Ok(answer::text(explained(columns)));
+        }
+        let rows = sorted(columns, rows, &order)?;
+        let chosen: Vec<usize> = match wanted {
+            None => columns.iter().enumerate().filter(|(_, column)| column.is_shown).map(|(at, _)| at).collect(),
+            Some(names) => names.iter().flat_map(|name| places(columns, name)).collect(),
+        };
+        let name = |at: &usize| columns.get(*at).map_or("", |column| column.name);
+        let cell = |row: &[String], at: &usize| row.get(*at).cloned().unwrap_or_default();
+        if as_json {
+            let object = |row: &Vec<String>| {
+                chosen.iter().map(|at| (name(at).to_owned(), cell(row, at).into())).collect::<Map<_, Value>>()
+            };
+            return Ok(answer::json(&rows.iter().map(object).collect::<Vec<_>>()));
+        }
+        let mut lines: Vec<Vec<String>> =
+            rows.iter().map(|row| chosen.iter().map(|at| cell(row, at)).collect()).collect();
+        if headings {
+            lines.insert(0, chosen.iter().map(|at| name(at).to_owned()).collect());
+        }
+        Ok(answer::text(aligned(&lines, chosen.len())))
+    }
+}
+
+/// The columns that a name means: itself, another name of it, or a pattern.
+fn places(columns: &[Column], name: &str) -> Vec<usize> {
+    let pattern = name.contains('*').then(|| Wildcard::new(name));
+    let is_meant = |column: &Column| match &pattern {
+        Some(pattern) => pattern.matches(column.name),
+        None => column.is_called(name),
     };
+    columns.iter().enumerate().filter(|(_, column)| is_meant(column)).map(|(at, _)| at).collect()
+}
+
+/// What the columns mean.
+fn explained(columns: &[Column]) -> String {
+    let lines: Vec<Vec<String>> = columns
+        .iter()
+        .map(|column| {
+            vec![column.name.to_owned(), format!("| {}", column.aliases), format!("| {}", column.description)]
+        })
+        .collect();
+    aligned(&lines, 3)
+}
+
+fn sorted(columns: &[Column], mut rows: Vec<Vec<String>>, order: &[String]) -> Result<Vec<Vec<String>>, EsError> {
+    // The least important first: a sort keeps the order of what it finds equal.
     for by in order.iter().rev() {
         let (name, descending) = match by.split_once(':') {
             Some((name, direction)) => (name, direction == "desc"),
             None => (by.as_str(), false),
         };
-        let at = place(&table.columns, name)
+        let at = columns
+            .iter()
+            .position(|column| column.is_called(name))
             .ok_or_else(|| EsError::argument(format!("Unable to sort by unknown sort key `{name}`")))?;
-        table.rows.sort_by(|a, b| {
+        rows.sort_by(|a, b| {
             let cell = |row: &Vec<String>| row.get(at).cloned().unwrap_or_default();
-            let numbers = (cell(a).parse::<f64>(), cell(b).parse::<f64>());
-            let order = match numbers {
+            let order = match (cell(a).parse::<f64>(), cell(b).parse::<f64>()) {
                 (Ok(a), Ok(b)) => a.total_cmp(&b),
                 _ => cell(a).cmp(&cell(b)),
             };
             if descending { order.reverse() } else { order }
         });
     }
-    let chosen: Vec<usize> = match asked {
-        None => (0..table.shown).collect(),
-        Some(names) => names.iter().filter_map(|name| place(&table.columns, name)).collect(),
-    };
-    let name = |at: &usize| table.columns.get(*at).copied().unwrap_or_default();
-    let cell = |row: &[String], at: &usize| row.get(*at).cloned().unwrap_or_default();
-    if as_json {
-        let object = |row: &Vec<String>| {
-            chosen.iter().map(|at| (name(at).to_owned(), cell(row, at).into())).collect::<Map<_, Value>>()
-        };
-        return Ok(answer::json(&table.rows.iter().map(object).collect::<Vec<_>>()));
-    }
-    let mut lines: Vec<Vec<String>> =
-        table.rows.iter().map(|row| chosen.iter().map(|at| cell(row, at)).collect()).collect();
-    if headings {
-        lines.insert(0, chosen.iter().map(|at| name(at).to_owned()).collect());
-    }
-    let mut text = String::new();
-    let widths: Vec<usize> = (0..chosen.len())
+    Ok(rows)
+}
+
+/// Columns below each other.
+fn aligned(lines: &[Vec<String>], columns: usize) -> String {
+    let widths: Vec<usize> = (0..columns)
         .map(|at| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0))
         .collect();
-    for line in &lines {
+    let mut text = String::new();
+    for line in lines {
         let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         text.push_str(cells.join(" ").trim_end());
         text.push('\n');
     }
-    Ok(answer::text(text))
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 3] =
+        [column("index", "i,idx", "its name"), column("docs.count", "dc", "documents"), hidden("uuid", "", "its id")];
+
+    fn shown(query: &str) -> Result<String, EsError> {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let asked = Asked { params: Params::new(Some(query)), as_json: false, unit: None };
+        let response = asked.show(&COLUMNS, vec![row(["b", "10", "x"]), row(["aaa", "9", "y"])])?;
+        let body = futures::executor::block_on(axum::body::to_bytes(response.into_body(), 10_000)).unwrap();
+        Ok(String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn tables_are_shown_as_asked() {
+        for (query, expected) in [
+            ("", "b   10\naaa 9\n"),
+            ("v&s=dc", "index docs.count\naaa   9\nb     10\n"),
+            ("h=uuid,idx&s=index:desc", "x b\ny aaa\n"),
+            ("h=d*", "10\n9\n"),
+            ("help", "index      | i,idx | its name\ndocs.count | dc    | documents\nuuid       |       | its id\n"),
+        ] {
+            assert_eq!(shown(query).unwrap(), expected, "{query}");
+        }
+        assert!(shown("s=nothing").unwrap_err().reason.contains("nothing"));
+        assert!(shown("odd=1").unwrap_err().reason.contains("odd"));
+    }
+
+    #[test]
+    fn text_is_preferred_by_who_takes_both() {
+        let accepts = |text: &'static str| {
+            wants_json(&HeaderMap::from_iter([(header::ACCEPT, axum::http::HeaderValue::from_static(text))]))
+        };
+        assert!(accepts("application/json") && accepts("application/vnd.elasticsearch+json;compatible-with=8"));
+        assert!(!accepts("text/plain,application/json") && !accepts("*/*"));
+    }
 }

@@ -110,7 +110,7 @@ pub(super) async fn describe(State(api): State<Api>, Path(index): Path<String>, 
     Ok(answer::json(&Value::Object(shown)))
 }
 
-fn settings_of(summary: &IndexSummary) -> Value {
+pub(super) fn settings_of(summary: &IndexSummary) -> Value {
     json!({
         "number_of_shards": "1", "number_of_replicas": "0", "provided_name": summary.name.as_ref(), "uuid": summary.uuid.as_ref(),
         "creation_date": summary.created_ms.to_string(), "version": { "created": "8170000" },
@@ -172,7 +172,7 @@ pub(super) async fn mapping(State(api): State<Api>, Path(index): Path<String>, q
 }
 
 /// Dotted paths as nested properties. Where a path is a value and an object both, what is below keeps its dots.
-fn properties(mapping: &Mapping) -> Map<String, Value> {
+pub(super) fn properties(mapping: &Mapping) -> Map<String, Value> {
     let mut root = Map::new();
     for (path, field_type) in mapping {
         insert(&mut root, path, *field_type);

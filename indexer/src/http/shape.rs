@@ -1,26 +1,39 @@
-//! What every response has: the product header that clients check, the media type that they asked in, and on demand
-//! only the members that `filter_path` names or line breaks for people (`pretty`).
+//! What every response has: the product header that clients check, the media type that they asked in, the id that they
+//! gave the request, and on demand only the members that `filter_path` names or line breaks for people (`pretty`).
 
-use axum::body::{Body, to_bytes};
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::body::{Body, HttpBody as _, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use logmill_indexer_api::text::Wildcard;
 use serde_json::{Map, Value};
 
+use super::media;
 use super::params::Params;
+use crate::config::Identity;
+use crate::query::error::EsError;
 
+/// Tells clients that this is Elasticsearch's API; they refuse to go on without it.
 const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
+/// Whatever a client wrote there comes back, so that it can tell answers apart.
+const OPAQUE_ID: HeaderName = HeaderName::from_static("x-opaque-id");
 /// Larger answers are sent as they are: nobody reads them by eye.
 const RESHAPED_BYTES_MAX: usize = 512 << 20;
 
-pub(super) async fn shape(request: Request, next: Next) -> Response {
+pub(super) async fn shape(State(identity): State<Identity>, request: Request, next: Next) -> Response {
+    let opaque_id = request.headers().get(OPAQUE_ID).cloned();
     let mut params = Params::new(request.uri().query());
     let pretty = params.take("pretty").is_some_and(|value| value != "false");
     let paths = params.list("filter_path").unwrap_or_default();
-    let media_type = media_type(request.headers());
-    let mut response = next.run(request).await;
+    let has_body = !request.body().is_end_stream();
+    let checked = format(&mut params).and_then(|()| media::check(request.headers(), has_body));
+    let (mut response, label) = match checked {
+        Ok(media) => (next.run(request).await, media.label),
+        Err(error) => (error.into_response(), None),
+    };
+    // What is wrong is always told whole.
+    let paths = if response.status().is_success() { paths } else { Vec::new() };
     if pretty || !paths.is_empty() {
         response = reshape(response, pretty, &paths).await;
     }
@@ -29,21 +42,26 @@ pub(super) async fn shape(request: Request, next: Next) -> Response {
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let headers = response.headers_mut();
-    headers.insert(PRODUCT, HeaderValue::from_static("Elasticsearch"));
-    if let (true, Some(media_type)) = (is_json, media_type) {
-        headers.insert(header::CONTENT_TYPE, media_type);
+    if identity == Identity::Elasticsearch {
+        headers.insert(PRODUCT, HeaderValue::from_static("Elasticsearch"));
+    }
+    if let Some(opaque_id) = opaque_id {
+        headers.insert(OPAQUE_ID, opaque_id);
+    }
+    if let (true, Some(label)) = (is_json, label) {
+        headers.insert(header::CONTENT_TYPE, label);
     }
     response
 }
 
-/// `application/vnd.elasticsearch+json;compatible-with=8` is answered in kind.
-fn media_type(headers: &HeaderMap) -> Option<HeaderValue> {
-    let asked = headers.get(header::ACCEPT).or_else(|| headers.get(header::CONTENT_TYPE))?.to_str().ok()?;
-    if !asked.contains("vnd.elasticsearch+") {
-        return None;
+/// Tables may be asked for as text; everything is to be had as JSON.
+fn format(params: &mut Params) -> Result<(), EsError> {
+    match params.take("format").as_deref() {
+        None | Some("" | "json" | "text" | "txt") => Ok(()),
+        Some(other) => Err(EsError::argument(format!(
+            "the format [{other}] is not supported: leave [format] out, or set it to json"
+        ))),
     }
-    let version = asked.split("compatible-with=").nth(1).and_then(|rest| rest.chars().next())?;
-    HeaderValue::from_str(&format!("application/vnd.elasticsearch+json;compatible-with={version}")).ok()
 }
 
 async fn reshape(response: Response, pretty: bool, paths: &[String]) -> Response {
@@ -148,10 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn media_types_are_answered_in_kind() {
-        let headers = |text: &'static str| HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(text))]);
-        let answered = media_type(&headers("application/vnd.elasticsearch+json; compatible-with=9"));
-        assert_eq!(answered, Some(HeaderValue::from_static("application/vnd.elasticsearch+json;compatible-with=9")));
-        assert_eq!(media_type(&headers("application/json")), None);
+    fn formats_that_are_not_spoken_are_refused() {
+        assert!(format(&mut Params::new(Some("format=yaml"))).unwrap_err().reason.contains("[yaml]"));
+        assert!(format(&mut Params::new(Some("format=json"))).is_ok());
     }
 }
