@@ -116,7 +116,8 @@ pub(crate) fn routes(state: AppState) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(identity, shape::shape))
         .layer(RequestDecompressionLayer::new().gzip(true).zstd(true))
-        .layer(CompressionLayer::new().gzip(true).zstd(true));
+        .layer(CompressionLayer::new().gzip(true).zstd(true))
+        .layer(axum::middleware::map_request(shape::plain_head));
     admin.merge(served)
 }
 

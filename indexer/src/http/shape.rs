@@ -3,7 +3,7 @@
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use logmill_indexer_api::text::Wildcard;
@@ -52,6 +52,14 @@ pub(super) async fn shape(State(identity): State<Identity>, request: Request, ne
         headers.insert(header::CONTENT_TYPE, label);
     }
     response
+}
+
+/// What has no body must not be called compressed: there are clients that unpack the nothing.
+pub(super) async fn plain_head(mut request: Request) -> Request {
+    if request.method() == Method::HEAD {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    request
 }
 
 /// Tables may be asked for as text; everything is to be had as JSON.
