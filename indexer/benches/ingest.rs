@@ -1,10 +1,19 @@
-//! How many events a second one core indexes, with and without searches beside it:
-//! `cargo bench -p logmill-indexer --features bench --bench ingest -- [events] [events a second, 0 for as fast as it goes]`.
-//! It says what it measured; what was measured where is recorded in docs/BENCHMARKS.md.
+//! How fast the store takes events up, how soon they are found, what they take on disk and how fast they are read:
+//! `cargo bench -p logmill-indexer --features bench --bench ingest -- [events=500000] [rate=0] [searchers=0] [access] [seal]
+//! [blocks=BYTES] [file=EVENTS.ndjson]`. It says what it measured; what was measured where is recorded in docs/BENCHMARKS.md.
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).filter_map(|word| word.parse().ok());
-    let events = numbers.next().unwrap_or(500_000);
-    let rate = numbers.next().unwrap_or(0);
-    logmill_indexer::bench::ingest(events, rate);
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let word = |key: &str| words.iter().find_map(|word| Some(word.strip_prefix(key)?.strip_prefix('=')?.to_owned()));
+    let number = |key: &str| word(key).and_then(|text| text.parse().ok());
+    let has = |key: &str| words.iter().any(|word| word == key);
+    logmill_indexer::bench::run(&logmill_indexer::bench::Options {
+        events: number("events").unwrap_or(500_000),
+        rate: number("rate").unwrap_or(0),
+        searchers: number("searchers").unwrap_or(0) as usize,
+        file: word("file"),
+        access_only: has("access"),
+        seal: has("seal"),
+        block_bytes: number("blocks"),
+    });
 }

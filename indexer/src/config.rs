@@ -36,6 +36,8 @@ pub struct Config {
     pub flush_bytes: ByteSize,
     /// No split is merged beyond this size.
     pub split_bytes_max: ByteSize,
+    /// When events are written for good, and how.
+    pub seal: Seal,
     /// What is deleted, and when.
     pub retention: Retention,
     /// Documents that were erased by a query are found no more at once; within this time they are gone from the
@@ -94,6 +96,27 @@ impl Default for Remote {
     }
 }
 
+/// When events are written for good, and how: the splits of a stretch of time that is over are written once more,
+/// with hard compression.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Seal {
+    /// The length of a stretch, by the events' own time. Splits of different stretches are kept apart while there are
+    /// few, so it is also how finely old events can be deleted.
+    pub window: Period,
+    /// A stretch is sealed this long after its end, and after the last event that came late for it.
+    pub grace: Period,
+    /// Events are compressed together in blocks of this size: larger ones take less space, smaller ones are
+    /// shown sooner.
+    pub block_bytes: ByteSize,
+}
+
+impl Default for Seal {
+    fn default() -> Self {
+        Self { window: Period::secs(86_400), grace: Period::secs(3600), block_bytes: ByteSize(256 << 10) }
+    }
+}
+
 /// What is deleted, and when. By default nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -145,6 +168,7 @@ impl Default for Config {
             flush_interval: Period::secs(10),
             flush_bytes: ByteSize(64 << 20),
             split_bytes_max: ByteSize(512 << 20),
+            seal: Seal::default(),
             retention: Retention::default(),
             erase_within: Period::secs(86_400),
             disk_reserve: ByteSize(512 << 20),
@@ -174,6 +198,12 @@ impl Checked for Config {
         );
         refuse(self.split_bytes_max.0 < 1 << 20, "split_bytes_max", "must be at least 1 MiB");
         refuse(self.erase_within.0.as_secs() < 1, "erase_within", "must be at least 1s");
+        refuse(self.seal.window.0.as_secs() < 60, "seal.window", "must be at least 1m");
+        refuse(
+            !(16 << 10..=16 << 20).contains(&self.seal.block_bytes.0),
+            "seal.block_bytes",
+            "must be between 16 KiB and 16 MiB: each event that is shown takes a whole block to be read",
+        );
         refuse(self.fields_max < 10, "fields_max", "must be at least 10");
         refuse(self.indices_max < 1, "indices_max", "must be at least 1");
         let nameless = self.retention.indices.iter().any(|rule| rule.index.is_empty());

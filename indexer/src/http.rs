@@ -10,6 +10,7 @@ mod cluster;
 mod contexts;
 mod delete_by_query;
 mod document;
+mod forcemerge;
 mod identity;
 mod indices;
 mod ingest;
@@ -189,6 +190,8 @@ fn managing() -> Router<Api> {
         .route("/_logmill/verify", post(upkeep::verify_all))
         .route("/_logmill/verify/{index}", post(upkeep::verify))
         .route("/_logmill/repair", post(upkeep::repair))
+        .route("/_forcemerge", post(forcemerge::force_merge_all))
+        .route("/{index}/_forcemerge", post(forcemerge::force_merge))
         .route("/_refresh", get(indices::refresh).post(indices::refresh))
         .route("/{index}/_refresh", get(indices::refresh).post(indices::refresh))
         .route("/_mapping", get(indices::mapping_all))

@@ -5,6 +5,7 @@
 
 pub(crate) mod building;
 pub(crate) mod catalog;
+mod docstore;
 mod erase;
 mod failpoint;
 mod flush;
@@ -14,13 +15,17 @@ pub(crate) mod manifest;
 mod merge;
 pub(crate) mod names;
 mod open;
+mod paced;
 pub(crate) mod part;
 mod pending;
+mod plan;
 pub(crate) mod progress;
 pub(crate) mod registry;
 mod repair;
 mod retention;
+pub(crate) mod seal;
 mod seqs;
+pub(crate) mod source;
 mod split;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -31,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -70,6 +75,12 @@ pub(crate) struct Store {
     flushing: Mutex<()>,
     /// Held while parts in memory are merged, so that a flush never cuts through a merge.
     memory_merges: Mutex<()>,
+    /// One split is sealed at a time: bounds the memory.
+    sealing: Mutex<()>,
+    /// How many requests to seal everything are at work: splits are not merged meanwhile.
+    forced: AtomicU64,
+    /// Set when merges on disk are to end without a result.
+    stopping: Arc<AtomicBool>,
     next_part: AtomicU64,
     hot_bytes: AtomicU64,
     pub(crate) progress: watch::Sender<Progress>,

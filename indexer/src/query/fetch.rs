@@ -3,40 +3,14 @@
 use logmill_indexer_api::text;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tantivy::schema::document::{DocumentDeserialize, DocumentDeserializer};
-use tantivy::store::StoreReader;
-use tantivy::{DocId, TantivyDocument};
+use tantivy::DocId;
 
 use super::columns;
 use super::error::EsError;
 use super::fields;
 use super::request::{FieldFormat, SourceFilter};
-use crate::schema::schema;
 use crate::store::Part;
 use crate::store::registry::{FieldType, Mapping};
-
-/// The document as it was sent.
-pub(crate) fn source(store: &StoreReader, doc: DocId) -> Result<Vec<u8>, EsError> {
-    let document: Source = store.get(doc)?;
-    Ok(document.0)
-}
-
-/// Reads nothing but the source.
-struct Source(Vec<u8>);
-
-impl DocumentDeserialize for Source {
-    fn deserialize<'de, D: DocumentDeserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Self, tantivy::schema::document::DeserializeError> {
-        let document = TantivyDocument::deserialize(deserializer)?;
-        let source = schema().1.source;
-        let bytes = document.get_first(source).and_then(|value| {
-            use tantivy::schema::Value as _;
-            value.as_bytes().map(<[u8]>::to_vec)
-        });
-        Ok(Self(bytes.unwrap_or_default()))
-    }
-}
 
 /// The id of a document.
 pub(crate) fn id(part: &Part, doc: DocId) -> Result<String, EsError> {

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use serde_json::{Map, Value};
-use tantivy::store::StoreReader;
 
 use super::answer::Hit;
 use super::collapse::Collapse;
@@ -18,13 +17,14 @@ use super::sort::SortValue;
 use super::top::Found;
 use crate::store::View;
 use crate::store::registry::Mapping;
+use crate::store::source::Sources;
 
 impl Run<'_> {
     pub(super) fn fetch(&self, view: &View, chosen: &[Found], allowance: &Allowance) -> Result<Vec<Hit>, EsError> {
         let request = self.request;
         let highlighter = request.highlight.as_ref().map(|highlight| Highlighter::new(highlight, &request.query));
         let needs_event = highlighter.is_some() || !request.fields.is_empty() || !request.docvalue_fields.is_empty();
-        let mut stores: HashMap<usize, StoreReader> = HashMap::new();
+        let mut stores: HashMap<usize, Sources> = HashMap::new();
         let mut bytes = 0;
         let mut hits = Vec::with_capacity(chosen.len());
         let empty = Mapping::default();
@@ -35,11 +35,9 @@ impl Run<'_> {
             let Some(part) = view.parts.get(found.part) else { continue };
             let store = match stores.entry(found.part) {
                 Entry::Occupied(known) => known.into_mut(),
-                // A page's hits of one part lie close together: a few blocks are enough.
-                Entry::Vacant(new) => new.insert(part.reader.get_store_reader(8)?),
+                Entry::Vacant(new) => new.insert(Sources::open(part)?),
             };
-            let source =
-                if request.source.hidden && !needs_event { Vec::new() } else { fetch::source(store, found.doc)? };
+            let source = if request.source.hidden && !needs_event { Vec::new() } else { store.get(found.doc)? };
             bytes += source.len();
             if bytes > SOURCES_BYTES_MAX {
                 let reason = format!(

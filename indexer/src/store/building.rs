@@ -108,7 +108,7 @@ impl Building {
     pub(crate) fn finish(self, id: PartId) -> tantivy::Result<Part> {
         let time_ns: RangeInclusive<i64> = self.oldest_ns..=self.newest_ns;
         let index = self.writer.finalize()?;
-        let label = Label { id, index: self.index, time_ns, level: 0 };
+        let label = Label::in_memory(id, self.index, time_ns, 0);
         Part::in_memory(label, index, &self.directory, self.replaced.into())
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::manifest::{Edit, IndexMeta, MarkMeta, SplitMeta};
 use super::part::{Part, Place};
 use super::pending::Ticket;
+use super::split::Form;
 use super::{SplitError, Store, failpoint, meta_of, now_ms, split};
 
 /// Documents could not be written; they stay in memory and are tried again.
@@ -91,11 +92,12 @@ impl Store {
     /// Writes one split an index.
     fn write(&self, cut: &Cut, written: &mut BTreeMap<Arc<str>, (SplitMeta, Part)>) -> Result<(), FlushError> {
         self.check_disk_reserve()?;
+        let form = Form::hot();
         for (name, (_, parts)) in &cut.indexes {
             if parts.iter().all(|part| part.docs() == 0) {
                 continue;
             }
-            let meta = split::write(&self.splits_folder(), self.next_part(), parts)?;
+            let meta = split::write(&self.splits_folder(), self.next_part(), parts, &form)?;
             let part = split::open(&self.splits_folder(), name, &meta)?;
             written.insert(name.clone(), (meta, part));
         }

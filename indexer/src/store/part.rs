@@ -46,6 +46,10 @@ pub(crate) struct Part {
     pub(crate) deleted: Arc<[u32]>,
     /// How often its documents were merged in memory: parts of one level are merged with each other.
     pub(crate) level: u8,
+    /// It was written for good: see `seal`.
+    pub(crate) sealed: bool,
+    /// When the last of its events was written to disk, milliseconds since 1970; 0 in memory.
+    pub(crate) arrived_ms: i64,
 }
 
 impl std::fmt::Debug for Part {
@@ -62,6 +66,15 @@ pub(crate) struct Label {
     pub(crate) index: Arc<str>,
     pub(crate) time_ns: RangeInclusive<i64>,
     pub(crate) level: u8,
+    pub(crate) sealed: bool,
+    pub(crate) arrived_ms: i64,
+}
+
+impl Label {
+    /// Of a part in memory.
+    pub(crate) const fn in_memory(id: PartId, index: Arc<str>, time_ns: RangeInclusive<i64>, level: u8) -> Self {
+        Self { id, index, time_ns, level, sealed: false, arrived_ms: 0 }
+    }
 }
 
 /// Settings of segments in memory: nothing is compressed, they live for seconds.
@@ -119,8 +132,8 @@ impl Part {
             .next()
             .ok_or_else(|| tantivy::TantivyError::InvalidArgument("a part without a segment".to_owned()))?;
         let reader = SegmentReader::open_with_custom_alive_set(&segment, alive(segment.meta().max_doc(), &deleted)?)?;
-        let Label { id, index, time_ns, level } = label;
-        Ok(Self { index, reader, time_ns, id, bytes, place, segment, deleted, level })
+        let Label { id, index, time_ns, level, sealed, arrived_ms } = label;
+        Ok(Self { index, reader, time_ns, id, bytes, place, segment, deleted, level, sealed, arrived_ms })
     }
 
     /// The same part without some more documents.

@@ -8,6 +8,7 @@ use super::flush::FlushError;
 use super::manifest::{Edit, Quarantined, SplitMeta};
 use super::part::Part;
 use super::seqs::Seqs;
+use super::split::Form;
 use super::{Store, split};
 
 /// A damaged split.
@@ -82,7 +83,7 @@ impl Store {
     pub(crate) fn rebuild(&self, rebuilt: &mut Rebuilt, parts: &[Arc<Part>]) -> Result<(), FlushError> {
         let Some(index) = parts.first().map(|part| part.index.clone()) else { return Ok(()) };
         self.check_disk_reserve()?;
-        let meta = split::write(&self.splits_folder(), self.next_part(), parts)?;
+        let meta = split::write(&self.splits_folder(), self.next_part(), parts, &Form::hot())?;
         let part = split::open(&self.splits_folder(), &index, &meta)?;
         rebuilt.0.push((meta, part));
         Ok(())

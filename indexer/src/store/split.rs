@@ -3,10 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use tantivy::directory::MmapDirectory;
-
+use super::docstore::{self, SealedForm};
 use super::manifest::{SplitFile, SplitMeta, checksum, sync_folder};
+use super::paced::PacedDirectory;
 use super::part::{self, Label, Part};
 use super::seqs::Seqs;
 
@@ -34,13 +35,31 @@ pub(crate) fn id_of(name: &str) -> Option<u64> {
     (name.len() == 16).then(|| u64::from_str_radix(name, 16).ok()).flatten()
 }
 
+/// How a split is written.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    /// `None` for a hot split, which is soon merged again.
+    pub(super) sealed: Option<SealedForm>,
+    /// Writing fails once this is set.
+    pub(super) stop: Arc<AtomicBool>,
+    /// When the last of its events came, milliseconds since 1970.
+    pub(super) arrived_ms: i64,
+}
+
+impl Form {
+    /// Of what goes from memory to disk now, also while the store is being stopped.
+    pub(super) fn hot() -> Self {
+        Self { sealed: None, stop: Arc::default(), arrived_ms: super::now_ms() }
+    }
+}
+
 /// Merges parts into a new split that is wholly on disk when this returns.
 ///
 /// # Errors
 /// When it can't be written; what was written is removed again.
-pub(crate) fn write(splits: &Path, id: u64, parts: &[Arc<Part>]) -> Result<SplitMeta, SplitError> {
+pub(super) fn write(splits: &Path, id: u64, parts: &[Arc<Part>], form: &Form) -> Result<SplitMeta, SplitError> {
     let folder = folder_of(splits, id);
-    let written = write_in(splits, &folder, id, parts);
+    let written = write_in(splits, &folder, id, parts, form);
     if written.is_err() {
         // What stays is removed at the next start: the manifest does not name it.
         let _ = std::fs::remove_dir_all(&folder);
@@ -48,7 +67,7 @@ pub(crate) fn write(splits: &Path, id: u64, parts: &[Arc<Part>]) -> Result<Split
     written
 }
 
-fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>]) -> Result<SplitMeta, SplitError> {
+fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &Form) -> Result<SplitMeta, SplitError> {
     let io = |source| SplitError::Io { folder: folder.to_owned(), source };
     let index = |source| SplitError::Index { folder: folder.to_owned(), source };
     if folder.exists() {
@@ -56,8 +75,13 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>]) -> Resul
         std::fs::remove_dir_all(folder).map_err(io)?;
     }
     std::fs::create_dir_all(folder).map_err(io)?;
-    let directory = MmapDirectory::open(folder).map_err(|error| index(error.into()))?;
-    let merged = part::merge(parts, part::disk_settings(), directory).map_err(index)?;
+    let directory = PacedDirectory::open(folder, form.stop.clone()).map_err(index)?;
+    directory.drop_store(form.sealed.is_some());
+    let merged = part::merge(parts, part::disk_settings(), directory.clone()).map_err(index)?;
+    if let Some(form) = form.sealed {
+        directory.drop_store(false);
+        docstore::write(parts, &merged, form).map_err(index)?;
+    }
     let docs = merged.searchable_segment_metas().map_err(index)?.iter().map(|meta| u64::from(meta.num_docs())).sum();
     seqs_in(&merged).map_err(index)?.write(folder).map_err(io)?;
     drop(merged);
@@ -82,6 +106,8 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>]) -> Resul
         deleted: Vec::new(),
         deleted_since_ms: None,
         gone: Vec::new(),
+        sealed: form.sealed.is_some(),
+        arrived_ms: form.arrived_ms,
     })
 }
 
@@ -109,7 +135,14 @@ pub(crate) fn open(splits: &Path, index: &Arc<str>, meta: &SplitMeta) -> Result<
             return Err(SplitError::Damaged { folder, file: file.name.clone() });
         }
     }
-    let label = Label { id: meta.id, index: index.clone(), time_ns: meta.oldest_ns..=meta.newest_ns, level: 0 };
+    let label = Label {
+        id: meta.id,
+        index: index.clone(),
+        time_ns: meta.oldest_ns..=meta.newest_ns,
+        level: 0,
+        sealed: meta.sealed,
+        arrived_ms: meta.arrived_ms,
+    };
     Part::on_disk(label, &folder, meta.bytes, meta.deleted.as_slice().into())
         .map_err(|source| SplitError::Index { folder, source })
 }

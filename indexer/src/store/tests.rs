@@ -104,6 +104,7 @@ enum Step {
     MergeMemory,
     Flush,
     MergeSplits,
+    Seal,
     Crash,
 }
 
@@ -114,6 +115,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::MergeMemory),
         2 => Just(Step::Flush),
         1 => Just(Step::MergeSplits),
+        1 => Just(Step::Seal),
         1 => Just(Step::Crash),
     ];
     prop::collection::vec(step, 1..80)
@@ -144,7 +146,8 @@ proptest! {
                 Step::Tick => drop(indexing.tick().unwrap()),
                 Step::MergeMemory => while store.merge_memory().unwrap() {},
                 Step::Flush => store.flush().unwrap(),
-                Step::MergeSplits => while store.merge_splits(i64::MAX / 2).unwrap() {},
+                Step::MergeSplits => while store.merge_splits(0).unwrap() {},
+                Step::Seal => while store.seal_splits(i64::MAX / 2).unwrap().is_some() {},
                 Step::Crash => {
                     drop(indexing);
                     drop(store);
@@ -192,7 +195,8 @@ fn a_view_has_each_document_once_while_parts_are_merged_and_flushed() {
                     store.flush().unwrap();
                 }
                 if round % 20 == 0 {
-                    store.merge_splits(i64::MAX / 2).unwrap();
+                    store.merge_splits(0).unwrap();
+                    store.seal_splits(i64::MAX / 2).unwrap();
                 }
             }
         })
@@ -208,7 +212,8 @@ fn a_view_has_each_document_once_while_parts_are_merged_and_flushed() {
     writer.join().unwrap();
     assert_eq!(seqs(&store).len(), 1200);
     store.flush().unwrap();
-    while store.merge_splits(i64::MAX / 2).unwrap() {}
+    let force = seal::Force { splits_max: Some(1), ..seal::Force::default() };
+    store.force_merge("logs-a", force).unwrap();
     assert_eq!(seqs(&store).len(), 1200);
     assert_eq!(store.view("_all", None).unwrap().parts.len(), 1);
     let left = std::fs::read_dir(store.splits_folder()).unwrap().count();

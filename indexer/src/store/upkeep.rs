@@ -1,4 +1,4 @@
-//! The threads that keep the store in shape: merging in memory, flushing, and merging on disk, one thread each,
+//! The threads that keep the store in shape: merging in memory, flushing, merging on disk and sealing, one each,
 //! because a long merge must delay neither searches nor what makes documents durable.
 
 use std::sync::Arc;
@@ -24,6 +24,8 @@ const FLUSH_TICK: Duration = Duration::from_millis(50);
 const FIRST_FLUSH: Duration = Duration::from_secs(1);
 /// Splits come every few seconds at most.
 const SPLITS_TICK: Duration = Duration::from_secs(1);
+/// As with `nice -n 10`: about a tenth of a processor that others want too.
+const SEAL_NICENESS: i32 = 10;
 /// Deleting by age or size may be this late.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
 /// After the start, one split is read and compared every so often, until all were: damage is found within a day
@@ -36,6 +38,7 @@ pub(crate) struct Upkeep {
     /// Set when a thread ended without being asked to.
     failed: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    merges_stop: Arc<AtomicBool>,
 }
 
 /// Raises the flag when its thread ends by a panic.
@@ -50,14 +53,21 @@ impl Drop for Alarm {
 }
 
 impl Upkeep {
-    /// Starts the threads.
+    /// Starts the threads. A store has them once.
     ///
     /// # Errors
     /// When the system has no threads to give.
     pub(crate) fn start(store: &Arc<Store>, board: &Arc<StatusBoard>) -> std::io::Result<Self> {
-        let mut upkeep = Self { stop: Arc::default(), failed: Arc::default(), threads: Vec::new() };
+        let mut upkeep = Self {
+            stop: Arc::default(),
+            failed: Arc::default(),
+            threads: Vec::new(),
+            merges_stop: store.stopping.clone(),
+        };
+        store.stopping.store(false, Ordering::Release);
         type Work = fn(&Store, &StatusBoard, &AtomicBool);
-        let works: [(&str, Work); 3] = [("memory-merge", merge_memory), ("flush", flush), ("split-merge", keep_splits)];
+        let works: [(&str, Work); 4] =
+            [("memory-merge", merge_memory), ("flush", flush), ("split-merge", keep_splits), ("seal", seal)];
         for (name, work) in works {
             let (store, board) = (store.clone(), board.clone());
             let (stop, alarm) = (upkeep.stop.clone(), Alarm(upkeep.failed.clone()));
@@ -75,9 +85,11 @@ impl Upkeep {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Asks the threads to end and waits for them. A merge in progress is finished first.
+    /// Asks the threads to end and waits for them. A merge on disk ends without a result and is done after the next
+    /// start; what is in memory is merged to its end.
     pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::Release);
+        self.merges_stop.store(true, Ordering::Release);
         for thread in self.threads {
             // A panic was told by the alarm.
             let _ = thread.join();
@@ -129,6 +141,35 @@ fn flush(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
     }
 }
 
+fn seal(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
+    // Sealing is never urgent: whoever else wants the processor goes first.
+    if let Err(error) = rustix::process::nice(SEAL_NICENESS) {
+        tracing::debug!(%error, "the thread that seals runs with the priority of all others");
+    }
+    let (seals, docs) = (board.counter("splits_sealed"), board.counter("sealed_docs"));
+    let (before, after) = (board.counter("sealed_bytes_before"), board.counter("sealed_bytes"));
+    while !stop.load(Ordering::Acquire) {
+        let now_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        match store.seal_splits(now_ns) {
+            Ok(Some(sealed)) => {
+                seals.add(1);
+                docs.add(sealed.docs);
+                before.add(sealed.bytes_before);
+                after.add(sealed.bytes_after);
+            }
+            Ok(None) => {
+                board.set_problem("seal", None);
+                std::thread::sleep(SPLITS_TICK);
+            }
+            Err(_) if stop.load(Ordering::Acquire) => return,
+            Err(error) => {
+                board.set_problem("seal", Some(format!("splits are not sealed: {error}")));
+                std::thread::sleep(Duration::from_secs(5));
+            }
+        }
+    }
+}
+
 fn keep_splits(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
     let merges = board.counter("split_merges");
     let deleted = board.counter("splits_deleted");
@@ -146,6 +187,7 @@ fn keep_splits(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
                 board.set_problem("split-merge", None);
                 std::thread::sleep(SPLITS_TICK);
             }
+            Err(_) if stop.load(Ordering::Acquire) => return,
             Err(error) => {
                 board.set_problem("split-merge", Some(format!("splits are not merged: {error}")));
                 std::thread::sleep(Duration::from_secs(5));

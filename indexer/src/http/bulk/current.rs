@@ -9,7 +9,7 @@ use super::ids::Key;
 use super::seq_of_position;
 use crate::http::Api;
 use crate::query::error::EsError;
-use crate::query::fetch;
+use crate::store::source::Sources;
 use crate::store::{Part, ids as places};
 
 /// An update waits so long for an earlier one to be found.
@@ -72,12 +72,7 @@ pub(super) async fn of_keys(api: &Api, keys: Vec<(Key, bool)>) -> Result<HashMap
 fn in_parts<'p>(parts: impl Iterator<Item = &'p Part>, id: &str, needs_source: bool) -> Result<Current, EsError> {
     for part in parts {
         let Some(document) = part.documents_of(id)?.last().copied() else { continue };
-        let source = if needs_source {
-            let store = part.reader.get_store_reader(1)?;
-            Some(Bytes::from(fetch::source(&store, document)?))
-        } else {
-            None
-        };
+        let source = if needs_source { Some(Bytes::from(Sources::open(part)?.get(document)?)) } else { None };
         return Ok(Current {
             exists: true,
             version: part.version_of(document)?,

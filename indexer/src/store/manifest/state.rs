@@ -56,6 +56,12 @@ pub(crate) struct SplitMeta {
     /// The numbers on the bus of the documents that no longer count, ascending: they must not be read again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) gone: Vec<u64>,
+    /// It was written for good: hard compression, large blocks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) sealed: bool,
+    /// When the last of its events was written to disk, milliseconds since 1970; 0 in splits of older versions.
+    #[serde(default)]
+    pub(crate) arrived_ms: i64,
 }
 
 /// A split that was not as it was written: its folder is in quarantine, and its documents are not searchable.

@@ -16,6 +16,8 @@ fn split(id: u64) -> SplitMeta {
         deleted: vec![],
         deleted_since_ms: None,
         gone: vec![],
+        sealed: id % 2 == 0,
+        arrived_ms: 9,
     }
 }
 
