@@ -12,6 +12,13 @@ pub enum Ast {
     Or(Vec<Ast>),
     /// Events that don't match.
     Not(Box<Ast>),
+    /// The same events, of which the score counts more or less.
+    Boosted {
+        /// What matches.
+        member: Box<Ast>,
+        /// The factor, as it was written: digits and at most one point.
+        by: String,
+    },
     /// One condition.
     Leaf {
         /// On which field.
@@ -142,7 +149,7 @@ impl Ast {
                     member.collect_fields(names);
                 }
             }
-            Self::Not(member) => member.collect_fields(names),
+            Self::Not(member) | Self::Boosted { member, .. } => member.collect_fields(names),
             Self::Leaf { field: Field::Named(name), .. } if !names.contains(&name.as_str()) => names.push(name),
             Self::Leaf { .. } => {}
         }

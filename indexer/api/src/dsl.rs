@@ -20,6 +20,9 @@ impl Ast {
             Self::All => json!({"match_all": {}}),
             Self::And(members) => json!({"bool": {"filter": all(members)}}),
             Self::Or(members) => json!({"bool": {"should": all(members), "minimum_should_match": 1}}),
+            Self::Boosted { member, by } => {
+                json!({"bool": {"must": [member.to_dsl_in(default_fields)], "boost": written(by)}})
+            }
             Self::Not(member) => json!({"bool": {"must_not": [member.to_dsl_in(default_fields)]}}),
             Self::Leaf { field: Field::Named(name), test } => on_field(name, test),
             Self::Leaf { field: Field::Pattern(pattern), test } => on_fields(&[pattern], test),

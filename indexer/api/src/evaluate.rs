@@ -89,6 +89,8 @@ fn node(ast: &Ast, default_fields: &[&str]) -> Node {
         Ast::All => Node::All,
         Ast::And(members) => Node::And(all(members)),
         Ast::Or(members) => Node::Or(all(members)),
+        // An event matches or not, however much that counts.
+        Ast::Boosted { member, .. } => node(member, default_fields),
         Ast::Not(member) => Node::Not(Box::new(node(member, default_fields))),
         Ast::Leaf { field: Field::Named(name), test } => on_field(name, test),
         Ast::Leaf { field: Field::Pattern(pattern), test } => {

@@ -1,6 +1,5 @@
 //! Lucene's query syntax as Elasticsearch's `query_string` has it: `f:x`, `"a b"~2`, `x~`, `* ?`, `/re/`,
-//! `[a TO b}`, `f:>=n`, `_exists_:f`, `+ - !`, AND OR NOT && ||, parentheses. Boosts are read and change nothing,
-//! for results are ordered by time. AND binds stronger than OR, which Lucene's own parser gets wrong.
+//! `[a TO b}`, `f:>=n`, `_exists_:f`, `+ - !`, AND OR NOT && ||, parentheses. AND binds stronger than OR, which Lucene's own parser gets wrong.
 
 use crate::ast::{Ast, Bound, Field, Range, Test};
 use crate::cursor::{Cursor, DEPTH_MAX, too_deep};
@@ -168,8 +167,7 @@ impl Parser<'_> {
             return Err(QueryError::new(opened, "this ( is never closed").hint("add )"));
         }
         self.depth -= 1;
-        self.boost()?;
-        Ok(ast)
+        Ok(boosted(ast, self.boost()?))
     }
 
     fn value(&mut self, field: &Field) -> Result<Ast, QueryError> {
@@ -188,15 +186,15 @@ impl Parser<'_> {
                 }
             }
         };
-        self.boost()?;
+        let by = self.boost()?;
         match (field, test) {
-            (Field::Default, Test::Exists) => Ok(Ast::All),
-            (Field::Pattern(pattern), Test::Exists) if pattern == "*" => Ok(Ast::All),
+            (Field::Default, Test::Exists) => Ok(boosted(Ast::All, by)),
+            (Field::Pattern(pattern), Test::Exists) if pattern == "*" => Ok(boosted(Ast::All, by)),
             (Field::Default, Test::Range(_)) => {
                 let error = QueryError::new(self.cursor.at..self.cursor.at, "a range needs a field before it");
                 Err(error.hint("write field:[low TO high]"))
             }
-            (field, test) => Ok(Ast::Leaf { field: field.clone(), test }),
+            (field, test) => Ok(boosted(Ast::Leaf { field: field.clone(), test }, by)),
         }
     }
 
@@ -330,13 +328,14 @@ impl Parser<'_> {
         if term.text.is_empty() { Err(self.unexpected()) } else { Ok(term) }
     }
 
-    fn boost(&mut self) -> Result<(), QueryError> {
+    fn boost(&mut self) -> Result<Option<String>, QueryError> {
         let start = self.cursor.at;
         if !self.cursor.eat("^") {
-            return Ok(());
+            return Ok(None);
         }
-        let number = self.digits().and_then(|digits| digits.parse::<f64>().ok());
-        number.map(|_| ()).ok_or_else(|| QueryError::new(start..self.cursor.at, "a boost is a number, as in word^2"))
+        let digits = self.digits().filter(|digits| digits.parse::<f32>().is_ok()).map(str::to_owned);
+        let refused = || QueryError::new(start..self.cursor.at, "a boost is a number, as in word^2");
+        digits.map(Some).ok_or_else(refused)
     }
 
     fn digits(&mut self) -> Option<&str> {
@@ -406,6 +405,13 @@ impl Clauses {
     }
 }
 
+fn boosted(member: Ast, by: Option<String>) -> Ast {
+    match by {
+        Some(by) => Ast::Boosted { member: Box::new(member), by },
+        None => member,
+    }
+}
+
 fn apply(ast: Ast, sign: Sign) -> Ast {
     if sign == Sign::Prohibited { Ast::not(ast) } else { ast }
 }
@@ -453,7 +459,7 @@ mod tests {
             ("f:a NOT f:b", Ast::and(vec![a("a"), Ast::not(a("b"))])),
             ("f:a OR NOT f:b", Ast::or(vec![a("a"), Ast::not(a("b"))])),
             ("NOT f:a", Ast::not(a("a"))),
-            ("f:(a OR b)^2", Ast::or(vec![a("a"), a("b")])),
+            ("f:(a OR b)^2", boosted(Ast::or(vec![a("a"), a("b")]), Some("2".to_owned()))),
             ("*:* AND f:a", Ast::and(vec![Ast::All, a("a")])),
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");

@@ -27,6 +27,8 @@ fn kql(ast: &Ast, out: &mut String, level: u8) -> bool {
         Ast::All => out.push('*'),
         Ast::Or(members) => return joined(members, out, " or ", level > 0, |member, out| kql(member, out, 1)),
         Ast::And(members) => return joined(members, out, " and ", level > 1, |member, out| kql(member, out, 2)),
+        // KQL has no words for it.
+        Ast::Boosted { .. } => return false,
         Ast::Not(member) => {
             out.push_str("not ");
             return kql(member, out, 2);
@@ -235,6 +237,12 @@ fn lucene(ast: &Ast, out: &mut String, inner: bool) {
                 true
             });
         }
+        Ast::Boosted { member, by } => {
+            out.push('(');
+            lucene(member, out, false);
+            out.push_str(")^");
+            out.push_str(by);
+        }
         Ast::Not(member) => {
             out.push_str("NOT ");
             let grouped = matches!(**member, Ast::Not(_));
@@ -403,6 +411,7 @@ mod tests {
             Ast::And(members) => Ast::and(members.into_iter().map(split_ranges).collect()),
             Ast::Or(members) => Ast::or(members.into_iter().map(split_ranges).collect()),
             Ast::Not(member) => Ast::not(split_ranges(*member)),
+            Ast::Boosted { member, by } => Ast::Boosted { member: Box::new(split_ranges(*member)), by },
             Ast::Leaf { field, test: Test::Range(Range { lower: Some(lower), upper: Some(upper) }) } => {
                 let side = |lower, upper| Ast::Leaf { field: field.clone(), test: Test::Range(Range { lower, upper }) };
                 Ast::and(vec![side(Some(lower), None), side(None, Some(upper))])

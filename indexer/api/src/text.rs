@@ -221,9 +221,19 @@ pub fn word_patterns(pattern: &str) -> Vec<Vec<String>> {
 /// Whether `a` becomes `b` by at most `max` insertions, deletions, replacements or swaps of neighbours.
 #[must_use]
 pub fn within_edits(a: &str, b: &str, max: usize) -> bool {
+    edits_between(a, b, max, true).is_some()
+}
+
+/// By how many insertions, deletions, replacements and (with `swaps`) swaps of neighbours `a` becomes `b`, when those are
+/// at most `max`.
+#[must_use]
+pub fn edits_between(a: &str, b: &str, max: usize, swaps: bool) -> Option<usize> {
+    if max == 0 {
+        return (a == b).then_some(0);
+    }
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     if a.len().abs_diff(b.len()) > max {
-        return false;
+        return None;
     }
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
@@ -232,14 +242,18 @@ pub fn within_edits(a: &str, b: &str, max: usize) -> bool {
         for (j, y) in b.iter().enumerate() {
             let at = |row: &Vec<usize>, j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
             let mut cost = (at(&last, j) + usize::from(x != y)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
-            if i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
+            if swaps && i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
                 cost = cost.min(at(&before, j - 1) + 1);
             }
             row.push(cost);
         }
+        // No later row can cost less than the least of this one.
+        if row.iter().min().is_some_and(|least| *least > max) {
+            return None;
+        }
         before = std::mem::replace(&mut last, row);
     }
-    last.last().is_some_and(|cost| *cost <= max)
+    last.last().copied().filter(|cost| *cost <= max)
 }
 
 #[cfg(test)]
@@ -277,6 +291,13 @@ mod tests {
         assert!(
             within_edits("roam", "roma", 1) && within_edits("roam", "foam", 1) && !within_edits("roam", "raomx", 1)
         );
+    }
+
+    #[test]
+    fn swaps_are_one_edit_or_two() {
+        assert_eq!(edits_between("roam", "roma", 2, true), Some(1));
+        assert_eq!(edits_between("roam", "roma", 2, false), Some(2));
+        assert_eq!((edits_between("roam", "roam", 0, true), edits_between("roam", "rome", 0, true)), (Some(0), None));
     }
 
     proptest! {

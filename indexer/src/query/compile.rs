@@ -10,19 +10,23 @@ use jiff::Timestamp;
 use logmill_indexer_api::text::Wildcard;
 use serde_json::Value;
 use tantivy::Term;
-use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, Occur, Query, RangeQuery, TermQuery, TermSetQuery};
+use tantivy::query::{
+    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur, Query, RangeQuery,
+    TermQuery, TermSetQuery,
+};
 use tantivy::schema::IndexRecordOption;
 
-use super::clause::{Clause, Condition};
+use super::clause::{Clause, Combine, Condition, Weighted, Words as WordsOf};
 use super::error::EsError;
 use super::exclude::Excluded;
 use super::fields::{self, Place};
 use super::parse::plain_text;
 use super::range::GuardedRange;
+use super::scoring::{Demoting, InField};
 use crate::schema::{Fields, schema};
 use crate::store::registry::{FieldType, Mapping};
-pub(crate) use terms::text_path;
 use terms::{Words, on_keyword, on_words};
+pub(crate) use terms::{near, text_path};
 use values::{Kept, on_boolean, on_date, on_number};
 pub(crate) use values::{nanos_of, time_bounds};
 
@@ -43,40 +47,108 @@ pub(crate) fn compile(clause: &Clause, target: Target<'_>) -> Compiled {
         Clause::None => Ok(none()),
         Clause::Ids(ids) => Ok(ids_query(ids)),
         Clause::On { field, test } => on(field, test, target),
-        Clause::OnAny { fields, test } => {
-            let fields = fields::expand(target.mapping, fields)?;
-            any(fields.iter().map(|field| lenient(on(field, test, target))).collect::<Result<_, _>>()?)
+        Clause::OnAny { fields, test, combine } => on_any(fields, test, *combine, target),
+        Clause::Boosted(inner, boost) => Ok(Box::new(BoostQuery::new(compile_member(inner, target)?, *boost))),
+        Clause::Constant(inner, score) => Ok(Box::new(ConstScoreQuery::new(compile(inner, target)?, *score))),
+        Clause::BestOf { members, tie_breaker } => {
+            let members = members.iter().map(|member| compile_member(member, target)).collect::<Result<_, _>>()?;
+            Ok(best(members, *tie_breaker))
         }
-        Clause::Bool { must, should, must_not, minimum_should_match } => {
+        Clause::Demoted { positive, negative, by } => Ok(Box::new(Demoting {
+            positive: compile_member(positive, target)?,
+            negative: compile(negative, target)?,
+            by: *by,
+        })),
+        Clause::Named(_, inner) => compile(inner, target),
+        Clause::Bool { must, filter, should, must_not, minimum_should_match } => {
             let mut members: Vec<(Occur, Box<dyn Query>)> = Vec::new();
             for clause in must {
-                members.push((Occur::Must, compile(clause, target)?));
+                members.push((Occur::Must, compile_member(clause, target)?));
+            }
+            for clause in filter {
+                members.push((Occur::Must, constant(compile(clause, target)?, 0.0)));
             }
             for clause in must_not {
                 members.push((Occur::MustNot, Box::new(Excluded(compile(clause, target)?))));
             }
-            match minimum_should_match {
-                // Beside required clauses, optional ones would only change the score.
-                0 => {}
-                1 => {
-                    let optional = should.iter().map(|clause| compile(clause, target)).collect::<Result<_, _>>()?;
-                    members.push((Occur::Must, any(optional)?));
-                }
-                minimum => {
-                    let optional = should.iter().map(|clause| Ok((Occur::Should, compile(clause, target)?)));
-                    let optional = optional.collect::<Result<Vec<_>, EsError>>()?;
-                    members
-                        .push((Occur::Must, Box::new(BooleanQuery::with_minimum_required_clauses(optional, *minimum))));
-                }
+            let required = !must.is_empty() || !filter.is_empty();
+            let optional: Vec<Box<dyn Query>> =
+                should.iter().map(|clause| compile_member(clause, target)).collect::<Result<_, _>>()?;
+            match (*minimum_should_match).max(usize::from(!required && !should.is_empty())) {
+                // Beside required clauses, optional ones only change the score.
+                0 => members.extend(optional.into_iter().map(|query| (Occur::Should, query))),
+                minimum => members.push((Occur::Must, at_least(optional, minimum))),
             }
             if members.iter().all(|(occur, _)| *occur == Occur::MustNot) {
-                members.push((Occur::Must, all()));
+                members.push((Occur::Must, constant(all(), 0.0)));
             }
             Ok(match members.len() {
                 1 => members.pop().map_or_else(none, |(_, only)| only),
-                _ => Box::new(BooleanQuery::new(members)),
+                _ => Box::new(BooleanQuery::with_minimum_required_clauses(members, 0)),
             })
         }
+    }
+}
+
+/// As part of another query. The library takes what matches everything out of those, and its score with it.
+fn compile_member(clause: &Clause, target: Target<'_>) -> Compiled {
+    let query = compile(clause, target)?;
+    Ok(if query.is::<AllQuery>() { constant(query, 1.0) } else { query })
+}
+
+fn constant(query: Box<dyn Query>, score: f32) -> Box<dyn Query> {
+    Box::new(ConstScoreQuery::new(query, score))
+}
+
+/// At least so many of these, at least one.
+fn at_least(mut members: Vec<Box<dyn Query>>, minimum: usize) -> Box<dyn Query> {
+    match (members.len(), minimum) {
+        (number, minimum) if minimum > number => none(),
+        (1, _) => members.pop().unwrap_or_else(none),
+        (number, minimum) if minimum == number => Box::new(BooleanQuery::intersection(members)),
+        _ => Box::new(BooleanQuery::union_with_minimum_required_clauses(members, minimum)),
+    }
+}
+
+/// Any of these, scored by the best and a share of the others.
+fn best(mut members: Vec<Box<dyn Query>>, tie_breaker: f32) -> Box<dyn Query> {
+    match members.len() {
+        0 => none(),
+        1 => members.pop().unwrap_or_else(none),
+        _ => Box::new(DisjunctionMaxQuery::with_tie_breaker(members, tie_breaker)),
+    }
+}
+
+/// A condition on several fields.
+fn on_any(fields: &[Weighted], test: &Condition, combine: Combine, target: Target<'_>) -> Compiled {
+    let fields = fields::expand_weighted(target.mapping, fields)?;
+    let one = |field: &Weighted, test: &Condition| -> Compiled {
+        let query = lenient(on(&field.name, test, target))?;
+        let plain = (field.boost - 1.0).abs() < f32::EPSILON;
+        Ok(if plain { query } else { Box::new(BoostQuery::new(query, field.boost)) })
+    };
+    let each = |fields: &[Weighted]| fields.iter().map(|field| one(field, test)).collect::<Result<Vec<_>, _>>();
+    match (combine, test) {
+        (Combine::Best(tie_breaker), _) => Ok(best(each(&fields)?, tie_breaker)),
+        (Combine::Sum, _) => any(each(&fields)?),
+        (Combine::Cross(tie_breaker), Condition::Match(words)) => {
+            let is_words = |field: &Weighted| {
+                matches!(fields::place(target.mapping, &field.name), Place::Message | Place::Text(_))
+            };
+            let (of_words, others): (Vec<Weighted>, Vec<Weighted>) = fields.into_iter().partition(is_words);
+            let mut groups = each(&others)?;
+            if !of_words.is_empty() {
+                let mut members = Vec::new();
+                for (_, word) in logmill_indexer_api::text::words(&words.text) {
+                    let word = Condition::Match(WordsOf::of(&word, false));
+                    let found = of_words.iter().map(|field| one(field, &word)).collect::<Result<Vec<_>, _>>()?;
+                    members.push(best(found, tie_breaker));
+                }
+                groups.push(terms::of_words(members, words));
+            }
+            Ok(best(groups, tie_breaker))
+        }
+        (Combine::Cross(tie_breaker), _) => Ok(best(each(&fields)?, tie_breaker)),
     }
 }
 
@@ -109,8 +181,19 @@ fn every(mut members: Vec<Box<dyn Query>>) -> Compiled {
     })
 }
 
+/// Every match has the score 1.
 fn term_query(term: Term) -> Box<dyn Query> {
-    Box::new(TermQuery::new(term, IndexRecordOption::Basic))
+    constant(Box::new(TermQuery::new(term, IndexRecordOption::Basic)), 1.0)
+}
+
+/// Scored by how rare the term is in its field, and how often the document has it where that is kept.
+fn scored_term(term: Term, path: &str, counted: bool) -> Box<dyn Query> {
+    let option = if counted { IndexRecordOption::WithFreqs } else { IndexRecordOption::Basic };
+    in_field(Box::new(TermQuery::new(term.clone(), option)), vec![term], path)
+}
+
+fn in_field(query: Box<dyn Query>, terms: Vec<Term>, path: &str) -> Box<dyn Query> {
+    Box::new(InField { query, terms, present: Term::from_field_text(fields_of_schema().present, path) })
 }
 
 fn fields_of_schema() -> Fields {
@@ -160,7 +243,7 @@ fn exists(field: &str, target: Target<'_>) -> Compiled {
 /// The values that a condition compares with as a whole; `None` for conditions of another kind.
 fn whole_values(test: &Condition) -> Option<Vec<Value>> {
     match test {
-        Condition::Match { text, .. } | Condition::Phrase { text, prefix: false, .. } => {
+        Condition::Match(WordsOf { text, .. }) | Condition::Phrase { text, prefix: None, .. } => {
             Some(vec![text.as_str().into()])
         }
         Condition::Term { value, case_insensitive: false } => Some(vec![value.clone()]),

@@ -17,6 +17,7 @@ use super::clause::Clause;
 use super::columns::Values;
 use super::compile::{self, Target};
 use super::error::EsError;
+use super::expand::Lookup;
 use super::fields::{Place, place};
 use super::limits::{Allowance, Stopped};
 use super::pattern::Bits;
@@ -100,6 +101,8 @@ pub(super) struct Run<'r> {
     collected: HashMap<Arc<str>, u64>,
     terminated: bool,
     stopped: Option<Stopped>,
+    /// The query with the words of each index that it stands for, where it stands for any.
+    expanded: HashMap<Arc<str>, Clause>,
 }
 
 impl<'r> Run<'r> {
@@ -135,6 +138,7 @@ impl<'r> Run<'r> {
             collected: HashMap::new(),
             terminated: false,
             stopped: None,
+            expanded: HashMap::new(),
         })
     }
 
@@ -152,6 +156,7 @@ impl<'r> Run<'r> {
             compile::compile(&self.query, Target { index, mapping, now: self.now })?;
         }
         let empty = Arc::new(Mapping::default());
+        self.expand(view, allowance)?;
         let parts = self.parts(view)?;
         allowance.progress().begin(parts.len());
         for (place, part) in parts {
@@ -165,6 +170,18 @@ impl<'r> Run<'r> {
                 return Ok(());
             }
             allowance.progress().one_done();
+        }
+        Ok(())
+    }
+
+    fn expand(&mut self, view: &View, allowance: &Allowance) -> Result<(), EsError> {
+        if !self.query.needs_terms() {
+            return Ok(());
+        }
+        for (index, mapping) in &view.mappings {
+            let parts = view.parts.iter().filter(|part| part.index == *index).map(AsRef::as_ref).collect();
+            let clause = Lookup { parts, mapping, allowance }.expand(&self.query)?;
+            self.expanded.insert(index.clone(), clause);
         }
         Ok(())
     }
@@ -222,7 +239,7 @@ impl<'r> Run<'r> {
             self.counted_in_part = self.request.continuation.is_none();
             return Ok(());
         }
-        let query = compile::compile(&self.query, target)?;
+        let query = compile::compile(self.expanded.get(&part.index).unwrap_or(&self.query), target)?;
         let everything = query.is::<AllQuery>();
         let weight = self.scores.weight(query.as_ref())?;
         let mut sieve = self.sieve(part, target)?;

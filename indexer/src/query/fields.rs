@@ -2,6 +2,7 @@
 
 use logmill_indexer_api::text::Wildcard;
 
+use super::clause::Weighted;
 use super::error::EsError;
 use crate::schema::{MESSAGE, TIMESTAMP};
 pub(crate) use crate::store::ids::{id_of, seq_of};
@@ -71,6 +72,25 @@ pub(crate) fn expand(mapping: &Mapping, names: &[String]) -> Result<Vec<String>,
         return Err(EsError::argument(reason));
     }
     Ok(found)
+}
+
+/// The same with weights; where several patterns mean a field, the last that does weighs it.
+pub(crate) fn expand_weighted(mapping: &Mapping, names: &[Weighted]) -> Result<Vec<Weighted>, EsError> {
+    let weighted = |name: String, boost: f32| Weighted { name, boost };
+    if names.is_empty() {
+        return Ok(expand(mapping, &[])?.into_iter().map(|name| weighted(name, 1.0)).collect());
+    }
+    let mut found = std::collections::BTreeMap::new();
+    for Weighted { name, boost } in names {
+        for field in expand(mapping, std::slice::from_ref(name))? {
+            found.insert(field, *boost);
+        }
+    }
+    if found.len() > EXPANDED_MAX {
+        let reason = format!("field expansion matches too many fields, limit: {EXPANDED_MAX}, got: {}", found.len());
+        return Err(EsError::argument(reason));
+    }
+    Ok(found.into_iter().map(|(name, boost)| weighted(name, boost)).collect())
 }
 
 /// The name itself, or the names of all fields below it when it is an object.

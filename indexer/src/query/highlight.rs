@@ -5,7 +5,7 @@ use std::ops::Range;
 use logmill_indexer_api::text::{self, Wildcard};
 use serde_json::{Map, Value};
 
-use super::clause::{Clause, Condition};
+use super::clause::{Clause, Condition, Words};
 use super::error::EsError;
 use super::parse::plain_text;
 use super::strict::Members;
@@ -140,13 +140,20 @@ impl<'h> Highlighter<'h> {
 
 fn collect<'c>(clause: &'c Clause, conditions: &mut Vec<(Vec<Wildcard>, &'c Condition)>) {
     match clause {
-        Clause::Bool { must, should, .. } => must.iter().chain(should).for_each(|member| collect(member, conditions)),
+        Clause::Bool { must, filter, should, .. } => {
+            must.iter().chain(filter).chain(should).for_each(|member| collect(member, conditions));
+        }
+        Clause::BestOf { members, .. } => members.iter().for_each(|member| collect(member, conditions)),
+        Clause::Demoted { positive: inner, .. }
+        | Clause::Boosted(inner, _)
+        | Clause::Constant(inner, _)
+        | Clause::Named(_, inner) => collect(inner, conditions),
         Clause::On { field, test } => {
             let bare = field.strip_suffix(".keyword").unwrap_or(field);
             conditions.push((vec![Wildcard::new(bare)], test));
         }
-        Clause::OnAny { fields, test } => {
-            conditions.push((fields.iter().map(|field| Wildcard::new(field)).collect(), test));
+        Clause::OnAny { fields, test, .. } => {
+            conditions.push((fields.iter().map(|field| Wildcard::new(&field.name)).collect(), test));
         }
         Clause::All | Clause::None | Clause::Ids(_) => {}
     }
@@ -177,7 +184,11 @@ fn mark(condition: &Condition, content: &str, is_text: bool, spans: &mut Vec<Ran
         return mark_words(condition, &words_of(content), spans);
     }
     let matches = match condition {
-        Condition::Match { text, .. } | Condition::Phrase { text, prefix: false, .. } => content == text,
+        Condition::Match(Words { text, fuzzy: Some(how), .. }) | Condition::Fuzzy { text, how } => {
+            text::edits_between(content, text, how.edits.of(text), how.swaps).is_some()
+        }
+        Condition::Match(Words { text, prefix_last: true, .. }) => content.starts_with(text.as_str()),
+        Condition::Match(Words { text, .. }) | Condition::Phrase { text, prefix: None, .. } => content == text,
         Condition::Term { value, case_insensitive: false } => content == plain_text(value),
         Condition::Term { value, .. } => text::lower(content) == text::lower(&plain_text(value)),
         Condition::Terms(values) => values.iter().any(|value| plain_text(value) == content),
@@ -185,11 +196,10 @@ fn mark(condition: &Condition, content: &str, is_text: bool, spans: &mut Vec<Ran
         Condition::Wildcard { pattern, .. } | Condition::WordPattern(pattern) => {
             Wildcard::new(pattern).matches(content)
         }
-        Condition::Fuzzy { text, distance } => text::within_edits(content, text, usize::from(*distance)),
         Condition::Regexp { pattern, .. } => {
             regex::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(content))
         }
-        Condition::Range(_) | Condition::Exists => false,
+        Condition::Range(_) | Condition::Exists | Condition::AnyOf(_) | Condition::PhraseOf { .. } => false,
     };
     if matches && !content.is_empty() {
         spans.push(0..content.len());
@@ -201,13 +211,21 @@ fn mark_words(condition: &Condition, words: &[Word], spans: &mut Vec<Range<usize
         spans.extend(words.iter().filter(|word| test(&word.lower)).map(|word| word.span.clone()));
     };
     match condition {
-        Condition::Match { text, .. } => {
-            let wanted: Vec<String> = text::words(text).map(|(_, word)| word).collect();
-            each(&|word| wanted.iter().any(|wanted| wanted == word));
+        Condition::Match(asked) => {
+            let wanted: Vec<String> = text::words(&asked.text).map(|(_, word)| word).collect();
+            let last = wanted.last().filter(|_| asked.prefix_last);
+            let is_near = |wanted: &String, word: &str| match &asked.fuzzy {
+                Some(how) => text::edits_between(word, wanted, how.edits.of(wanted), how.swaps).is_some(),
+                None => wanted == word,
+            };
+            each(&|word| {
+                wanted.iter().any(|wanted| is_near(wanted, word))
+                    || last.is_some_and(|last| word.starts_with(last.as_str()))
+            });
         }
-        Condition::Phrase { text, slop, prefix } => {
+        Condition::Phrase { text, slop, prefix, .. } => {
             let wanted: Vec<(usize, String)> = text::words(text).collect();
-            mark_phrase(&wanted, *slop as usize, *prefix, words, spans);
+            mark_phrase(&wanted, *slop as usize, prefix.is_some(), words, spans);
         }
         Condition::Term { value, .. } => {
             let wanted = plain_text(value);
@@ -229,11 +247,11 @@ fn mark_words(condition: &Condition, words: &[Word], spans: &mut Vec<Range<usize
                 each(&|word| regex.is_match(word));
             }
         }
-        Condition::Fuzzy { text, distance } => {
+        Condition::Fuzzy { text, how } => {
             let wanted = text::lower(text);
-            each(&|word| text::within_edits(word, &wanted, usize::from(*distance)));
+            each(&|word| text::edits_between(word, &wanted, how.edits.of(&wanted), how.swaps).is_some());
         }
-        Condition::Range(_) | Condition::Exists => {}
+        Condition::Range(_) | Condition::Exists | Condition::AnyOf(_) | Condition::PhraseOf { .. } => {}
     }
 }
 

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use serde_json::{Map, Value};
+use tantivy::{DocId, DocSet as _};
 
 use super::answer::Hit;
+use super::clause::Clause;
 use super::collapse::Collapse;
+use super::compile::{self, Target};
 use super::error::EsError;
 use super::execute::{Run, search};
 use super::fetch;
@@ -15,9 +18,9 @@ use super::limits::{Allowance, SOURCES_BYTES_MAX};
 use super::scoring::Scores;
 use super::sort::SortValue;
 use super::top::Found;
-use crate::store::View;
 use crate::store::registry::Mapping;
 use crate::store::source::Sources;
+use crate::store::{Part, View};
 
 impl Run<'_> {
     pub(super) fn fetch(&self, view: &View, chosen: &[Found], allowance: &Allowance) -> Result<Vec<Hit>, EsError> {
@@ -25,6 +28,11 @@ impl Run<'_> {
         let highlighter = request.highlight.as_ref().map(|highlight| Highlighter::new(highlight, &request.query));
         let needs_event = highlighter.is_some() || !request.fields.is_empty() || !request.docvalue_fields.is_empty();
         let mut stores: HashMap<usize, Sources> = HashMap::new();
+        let mut named = Vec::new();
+        request.query.each_named(&mut |name, clause| named.push((name, clause)));
+        if let Some(filter) = &request.post_filter {
+            filter.each_named(&mut |name, clause| named.push((name, clause)));
+        }
         let mut bytes = 0;
         let mut hits = Vec::with_capacity(chosen.len());
         let empty = Mapping::default();
@@ -74,11 +82,28 @@ impl Run<'_> {
                 fields: (!fields.is_empty()).then_some(fields),
                 highlight,
                 sort: (!request.sort.is_empty()).then(|| sort.collect()),
-                matched_queries: Vec::new(),
+                matched_queries: self.matched(&named, part, found.doc, view)?,
                 inner_hits,
             });
         }
         Ok(hits)
+    }
+
+    /// The names of the clauses that a hit matches.
+    fn matched(&self, named: &[(&str, &Clause)], part: &Part, doc: DocId, view: &View) -> Result<Vec<String>, EsError> {
+        let mut names = Vec::new();
+        let empty = Mapping::default();
+        let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);
+        for (name, clause) in named {
+            let clause = (*clause).clone().without_scores();
+            let query = compile::compile(&clause, Target { index: &part.index, mapping, now: self.now })?;
+            let mut docs = Scores::Unwanted.weight(query.as_ref())?.scorer(&part.reader, 1.0)?;
+            if docs.doc() <= doc && docs.seek(doc) == doc {
+                names.push((*name).to_owned());
+            }
+        }
+        names.dedup();
+        Ok(names)
     }
 
     fn score(&self, found: &Found) -> Option<f64> {

@@ -19,6 +19,8 @@ pub(crate) const SOURCES_BYTES_MAX: usize = 256 << 20;
 pub(crate) const DEPTH_MAX: usize = 50;
 /// Clauses of one query: Elasticsearch derives a similar number from its heap.
 pub(crate) const CLAUSES_MAX: usize = 4096;
+/// Words of the index that one near word or open phrase may stand for: Elasticsearch's bound on clauses.
+pub(crate) const EXPANSIONS_MAX: usize = 1024;
 /// Values of one `terms` query.
 pub(crate) const TERMS_MAX: usize = 65_536;
 /// No search runs longer than this, whatever it asks for.
@@ -94,6 +96,17 @@ impl Allowance {
             Some(Stopped::Cancelled)
         } else {
             (Instant::now() >= self.deadline).then_some(Stopped::Timeout)
+        }
+    }
+
+    /// An error when it must stop: for those who can't answer with a part.
+    pub(crate) fn check(&self) -> Result<(), EsError> {
+        match self.stopped() {
+            None | Some(Stopped::Enough) => Ok(()),
+            Some(Stopped::Cancelled) => Err(EsError::cancelled()),
+            Some(Stopped::Timeout) => {
+                Err(EsError::new(504, "timeout_exception", "the words of the query were not looked up in time"))
+            }
         }
     }
 

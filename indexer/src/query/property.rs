@@ -1,5 +1,7 @@
 //! Random events and random queries: the index, the evaluator in memory and plain counting must agree.
 
+mod scores;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

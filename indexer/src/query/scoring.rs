@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use tantivy::query::{Bm25StatisticsProvider, EnableScoring, Query, Weight};
+use tantivy::query::{Bm25StatisticsProvider, EnableScoring, Explanation, Query, Scorer, Weight};
 use tantivy::schema::Field;
-use tantivy::{Index, Searcher, Term};
+use tantivy::{DocId, DocSet, Index, Searcher, SeekDangerResult, SegmentReader, Term};
 
 use super::error::EsError;
+use super::pattern::Bits;
 use crate::schema::{schema, tokenizers};
 use crate::store::{Part, View};
 
@@ -71,6 +72,133 @@ impl Bm25StatisticsProvider for Statistics {
         }
         self.known.lock().insert(term.clone(), sum);
         Ok(sum)
+    }
+}
+
+/// A query for words of one field, scored by how rare they are among the documents that have the field.
+#[derive(Debug)]
+pub(crate) struct InField {
+    pub(crate) query: Box<dyn Query>,
+    pub(crate) terms: Vec<Term>,
+    /// The term that every document with the field has.
+    pub(crate) present: Term,
+}
+
+impl Clone for InField {
+    fn clone(&self) -> Self {
+        Self { query: self.query.box_clone(), terms: self.terms.clone(), present: self.present.clone() }
+    }
+}
+
+impl Query for InField {
+    fn weight(&self, enable: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        let EnableScoring::Enabled { searcher, statistics_provider } = enable else { return self.query.weight(enable) };
+        let mut docs = statistics_provider.doc_freq(&self.present)?.max(1);
+        for term in &self.terms {
+            docs = docs.max(statistics_provider.doc_freq(term)?);
+        }
+        let of_field = OfField { inner: statistics_provider, docs };
+        self.query.weight(EnableScoring::enabled_from_statistics_provider(&of_field, searcher))
+    }
+}
+
+struct OfField<'s> {
+    inner: &'s dyn Bm25StatisticsProvider,
+    docs: u64,
+}
+
+impl Bm25StatisticsProvider for OfField<'_> {
+    fn total_num_tokens(&self, _: Field) -> tantivy::Result<u64> {
+        Ok(self.docs)
+    }
+
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        Ok(self.docs)
+    }
+
+    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        self.inner.doc_freq(term)
+    }
+}
+
+/// Scores less what also matches another query.
+#[derive(Debug)]
+pub(crate) struct Demoting {
+    pub(crate) positive: Box<dyn Query>,
+    pub(crate) negative: Box<dyn Query>,
+    pub(crate) by: f32,
+}
+
+impl Clone for Demoting {
+    fn clone(&self) -> Self {
+        Self { positive: self.positive.box_clone(), negative: self.negative.box_clone(), by: self.by }
+    }
+}
+
+impl Query for Demoting {
+    fn weight(&self, enable: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        if !enable.is_scoring_enabled() {
+            return self.positive.weight(enable);
+        }
+        let negative = self.negative.weight(EnableScoring::disabled_from_schema(&schema().0))?;
+        Ok(Box::new(DemotingWeight { positive: self.positive.weight(enable)?, negative, by: self.by }))
+    }
+}
+
+struct DemotingWeight {
+    positive: Box<dyn Weight>,
+    negative: Box<dyn Weight>,
+    by: f32,
+}
+
+impl Weight for DemotingWeight {
+    fn scorer(&self, reader: &SegmentReader, boost: f32) -> tantivy::Result<Box<dyn Scorer>> {
+        let mut demoted = Bits::new(reader.max_doc());
+        self.negative.for_each_no_score(reader, &mut |docs| docs.iter().for_each(|doc| demoted.insert(*doc)))?;
+        Ok(Box::new(DemotingDocs { inner: self.positive.scorer(reader, boost)?, demoted, by: self.by }))
+    }
+
+    fn explain(&self, reader: &SegmentReader, doc: DocId) -> tantivy::Result<Explanation> {
+        self.positive.explain(reader, doc)
+    }
+}
+
+struct DemotingDocs {
+    inner: Box<dyn Scorer>,
+    demoted: Bits,
+    by: f32,
+}
+
+impl DocSet for DemotingDocs {
+    fn advance(&mut self) -> DocId {
+        self.inner.advance()
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        self.inner.seek(target)
+    }
+
+    fn seek_danger(&mut self, target: DocId) -> SeekDangerResult {
+        self.inner.seek_danger(target)
+    }
+
+    fn doc(&self) -> DocId {
+        self.inner.doc()
+    }
+
+    fn size_hint(&self) -> u32 {
+        self.inner.size_hint()
+    }
+
+    fn cost(&self) -> u64 {
+        self.inner.cost()
+    }
+}
+
+impl Scorer for DemotingDocs {
+    fn score(&mut self) -> f32 {
+        let score = self.inner.score();
+        if self.demoted.contains(self.inner.doc()) { score * self.by } else { score }
     }
 }
 

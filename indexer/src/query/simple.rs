@@ -4,10 +4,73 @@
 use logmill_indexer_api::lucene::Operator;
 use logmill_indexer_api::{Ast, Field, Test};
 
+use super::error::EsError;
 use super::limits::DEPTH_MAX;
 
-pub(super) fn parse(text: &str, operator: Operator) -> Ast {
-    let mut parser = Parser { letters: text.chars().peekable(), operator, depth: 0 };
+/// Which operators are operators; the others are letters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flags {
+    and: bool,
+    not: bool,
+    or: bool,
+    prefix: bool,
+    phrase: bool,
+    precedence: bool,
+    escape: bool,
+    whitespace: bool,
+    fuzzy: bool,
+    slop: bool,
+}
+
+impl Flags {
+    const fn all(on: bool) -> Self {
+        Self {
+            and: on,
+            not: on,
+            or: on,
+            prefix: on,
+            phrase: on,
+            precedence: on,
+            escape: on,
+            whitespace: on,
+            fuzzy: on,
+            slop: on,
+        }
+    }
+
+    /// `OR|AND|PREFIX`.
+    pub(super) fn read(text: &str) -> Result<Self, EsError> {
+        let mut flags = Self::all(false);
+        for name in text.split('|').map(str::trim).filter(|name| !name.is_empty()) {
+            let flag = match name.to_ascii_uppercase().as_str() {
+                "ALL" => return Ok(Self::all(true)),
+                "NONE" => continue,
+                "AND" => &mut flags.and,
+                "NOT" => &mut flags.not,
+                "OR" => &mut flags.or,
+                "PREFIX" => &mut flags.prefix,
+                "PHRASE" => &mut flags.phrase,
+                "PRECEDENCE" => &mut flags.precedence,
+                "ESCAPE" => &mut flags.escape,
+                "WHITESPACE" => &mut flags.whitespace,
+                "FUZZY" => &mut flags.fuzzy,
+                "NEAR" | "SLOP" => &mut flags.slop,
+                _ => return Err(EsError::argument(format!("Unknown simple_query_string flag [{name}]"))),
+            };
+            *flag = true;
+        }
+        Ok(flags)
+    }
+}
+
+impl Default for Flags {
+    fn default() -> Self {
+        Self::all(true)
+    }
+}
+
+pub(super) fn parse(text: &str, operator: Operator, flags: Flags) -> Ast {
+    let mut parser = Parser { letters: text.chars().peekable(), operator, flags, depth: 0 };
     let mut members = Vec::new();
     loop {
         members.extend(parser.list());
@@ -21,6 +84,7 @@ pub(super) fn parse(text: &str, operator: Operator) -> Ast {
 struct Parser<'t> {
     letters: std::iter::Peekable<std::str::Chars<'t>>,
     operator: Operator,
+    flags: Flags,
     depth: usize,
 }
 
@@ -36,9 +100,10 @@ impl Parser<'_> {
         let default = if self.operator == Operator::And { Joint::And } else { Joint::Or };
         let (mut any, mut all): (Vec<Ast>, Vec<Ast>) = (Vec::new(), Vec::new());
         let mut joint = default;
-        while let Some(letter) = self.letters.peek().copied().filter(|letter| *letter != ')') {
+        while let Some(letter) = self.letters.peek().copied().filter(|letter| *letter != ')' || !self.flags.precedence)
+        {
             match letter {
-                '+' | '|' => {
+                '+' | '|' if (letter == '+' && self.flags.and) || (letter == '|' && self.flags.or) => {
                     self.letters.next();
                     joint = if letter == '+' { Joint::And } else { Joint::Or };
                 }
@@ -63,12 +128,12 @@ impl Parser<'_> {
 
     fn member(&mut self) -> Option<Ast> {
         match self.letters.peek() {
-            Some('-') => {
+            Some('-') if self.flags.not => {
                 self.letters.next();
                 let starts = self.letters.peek().is_some_and(|next| !next.is_whitespace() && !"-)+|".contains(*next));
                 if starts { self.member().map(Ast::not) } else { None }
             }
-            Some('(') if self.depth < DEPTH_MAX => {
+            Some('(') if self.depth < DEPTH_MAX && self.flags.precedence => {
                 self.letters.next();
                 self.depth += 1;
                 let inner = self.list();
@@ -76,20 +141,30 @@ impl Parser<'_> {
                 self.depth -= 1;
                 inner
             }
-            Some('(') => {
+            Some('(') if self.flags.precedence => {
                 self.letters.next();
                 None
             }
-            Some('"') => {
+            Some('"') if self.flags.phrase => {
                 self.letters.next();
                 let text = self.until(|letter| letter == '"');
                 self.letters.next();
-                let slop = self.edits().unwrap_or(0);
+                let slop = if self.flags.slop { self.edits().unwrap_or(0) } else { 0 };
                 Some(leaf(Test::Phrase { text, slop }))
             }
             _ => {
-                let text = self.until(|letter| letter.is_whitespace() || "()\"+|~".contains(letter));
-                if let Some(distance) = self.edits() {
+                let flags = self.flags;
+                let text = self.until(|letter| match letter {
+                    '(' | ')' => flags.precedence,
+                    '"' => flags.phrase,
+                    '+' => flags.and,
+                    '|' => flags.or,
+                    '~' => flags.fuzzy,
+                    _ => flags.whitespace && letter.is_whitespace(),
+                });
+                if flags.fuzzy
+                    && let Some(distance) = self.edits()
+                {
                     return Some(leaf(Test::Fuzzy { text, distance: u8::try_from(distance).unwrap_or(2).min(2) }));
                 }
                 match text.strip_suffix('*') {
@@ -97,9 +172,9 @@ impl Parser<'_> {
                         self.letters.next();
                         None
                     }
-                    Some("") => Some(Ast::All),
-                    Some(prefix) => Some(leaf(Test::Pattern(format!("{}*", escaped(prefix))))),
-                    None => Some(leaf(Test::Words(text))),
+                    Some("") if flags.prefix => Some(Ast::All),
+                    Some(prefix) if flags.prefix => Some(leaf(Test::Pattern(format!("{}*", escaped(prefix))))),
+                    _ => Some(leaf(Test::Words(text))),
                 }
             }
         }
@@ -108,7 +183,11 @@ impl Parser<'_> {
     fn until(&mut self, ends: impl Fn(char) -> bool) -> String {
         let mut text = String::new();
         while let Some(letter) = self.letters.next_if(|letter| !ends(*letter)) {
-            if letter == '\\' { text.extend(self.letters.next()) } else { text.push(letter) }
+            if letter == '\\' && self.flags.escape {
+                text.extend(self.letters.next());
+            } else {
+                text.push(letter);
+            }
         }
         text
     }
@@ -156,14 +235,15 @@ mod tests {
             ("a)", Operator::Or, "a"),
             ("", Operator::Or, "*:*"),
         ] {
-            assert_eq!(parse(text, operator).to_lucene(), lucene, "{text}");
+            assert_eq!(parse(text, operator, Flags::default()).to_lucene(), lucene, "{text}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_read(text in "[ab()+|\"*~ -]{0,30}") {
-            let _ = parse(&text, Operator::Or);
+            let _ = parse(&text, Operator::Or, Flags::default());
+            let _ = parse(&text, Operator::And, Flags::all(false));
         }
     }
 }

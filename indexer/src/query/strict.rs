@@ -25,6 +25,15 @@ impl Members {
         self.map.shift_remove(key).filter(|value| !value.is_null())
     }
 
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(|value| !value.is_null())
+    }
+
+    /// Puts back what more than one wants.
+    pub(crate) fn put(&mut self, key: &str, value: Value) {
+        self.map.insert(key.to_owned(), value);
+    }
+
     pub(crate) fn take_one(&mut self) -> Option<(String, Value)> {
         let key = self.map.keys().next()?.clone();
         let value = self.map.shift_remove(&key)?;

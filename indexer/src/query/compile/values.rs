@@ -26,9 +26,11 @@ pub(super) fn on_boolean(test: &Condition, path: &str) -> Compiled {
         };
         let mut term = json_term(fields_of_schema().keyword, path);
         term.append_type_and_fast_value(flag);
-        Some(term_query(term))
+        Some(super::scored_term(term, path, false))
     };
-    any(values.iter().filter_map(term).collect())
+    let found = values.iter().filter_map(term).collect();
+    // A set of values counts as one, whichever of them is there.
+    Ok(if matches!(test, Condition::Terms(_)) { super::constant(any(found)?, 1.0) } else { any(found)? })
 }
 
 /// A number as the index keeps it: whole ones as `i64` where they fit, then `u64`, else `f64`.
@@ -198,10 +200,14 @@ pub(crate) fn time_bounds(clause: &Clause, now: Timestamp) -> (i64, i64) {
         Clause::On { field, test: Condition::Range(bounds) } if field == crate::schema::TIMESTAMP => {
             nanos_of(bounds, now).unwrap_or((i64::MIN, i64::MAX))
         }
-        Clause::Bool { must, .. } => must.iter().fold((i64::MIN, i64::MAX), |(lower, upper), member| {
-            let (inner_lower, inner_upper) = time_bounds(member, now);
-            (lower.max(inner_lower), upper.min(inner_upper))
-        }),
+        Clause::Boosted(inner, _) | Clause::Constant(inner, _) | Clause::Named(_, inner) => time_bounds(inner, now),
+        Clause::Demoted { positive, .. } => time_bounds(positive, now),
+        Clause::Bool { must, filter, .. } => {
+            must.iter().chain(filter).fold((i64::MIN, i64::MAX), |(lower, upper), member| {
+                let (inner_lower, inner_upper) = time_bounds(member, now);
+                (lower.max(inner_lower), upper.min(inner_upper))
+            })
+        }
         _ => (i64::MIN, i64::MAX),
     }
 }
