@@ -1,28 +1,38 @@
 //! Aggregations: each is collected part by part into plain partial results, which are merged by their keys and shown
-//! in Elasticsearch's shapes. Exact, except where a comment says otherwise.
+//! in Elasticsearch's shapes. Exact, except where a comment says otherwise. One aggregation is one file, from the
+//! request's words to the answer.
 
+mod aggregator;
+mod bucket;
 mod buckets;
 mod distinct;
+mod format;
+mod key;
+mod keys;
 mod metric;
+mod mix;
 mod order;
 mod partial;
+mod pipeline;
 mod quantiles;
-mod render;
+mod read;
 pub(crate) mod request;
-mod slots;
-mod terms;
-mod times;
+mod rounding;
+mod shown;
+mod stats;
+
+use std::sync::Arc;
 
 use tantivy::DocId;
 
 pub(crate) use partial::{Partial, merge};
-pub(crate) use render::{add_types, render};
+pub(crate) use shown::{add_types, render};
 
 use crate::query::compile::Target;
 use crate::query::error::EsError;
 use crate::query::limits::Allowance;
 use crate::store::Part;
-use request::{Aggregation, Kind};
+use request::Aggregation;
 
 /// Collects one aggregation over one part. A document is collected into an owner: the bucket of the aggregation
 /// around it, counted from 0.
@@ -33,10 +43,13 @@ trait Collect {
     fn finish(self: Box<Self>, owners: usize) -> Result<Vec<Partial>, EsError>;
 }
 
+/// A collector, or why there is none.
+type Opened<'a> = Result<Box<dyn Collect + 'a>, EsError>;
+
 /// Where aggregations are collected.
 #[derive(Clone, Copy)]
 struct Place<'a> {
-    part: &'a Part,
+    part: &'a Arc<Part>,
     target: Target<'a>,
     allowance: &'a Allowance,
 }
@@ -46,7 +59,14 @@ struct Siblings<'a>(Vec<Box<dyn Collect + 'a>>);
 
 impl<'a> Siblings<'a> {
     fn open(aggregations: &'a [Aggregation], place: Place<'a>) -> Result<Self, EsError> {
-        aggregations.iter().map(|aggregation| open(aggregation, place)).collect::<Result<_, _>>().map(Self)
+        let mut collectors = Vec::new();
+        for aggregation in aggregations {
+            if let Some(collected) = aggregation.collected() {
+                let children = Self::open(&aggregation.children, place)?;
+                collectors.push(collected.open(place, children)?);
+            }
+        }
+        Ok(Self(collectors))
     }
 
     fn is_empty(&self) -> bool {
@@ -72,25 +92,6 @@ impl<'a> Siblings<'a> {
     }
 }
 
-fn open<'a>(aggregation: &'a Aggregation, place: Place<'a>) -> Result<Box<dyn Collect + 'a>, EsError> {
-    let children = Siblings::open(&aggregation.children, place)?;
-    Ok(match &aggregation.kind {
-        Kind::Terms(terms) => Box::new(terms::TermsCollector::open(terms, place, children)?),
-        Kind::DateHistogram(histogram) => Box::new(times::TimesCollector::open(histogram, place, children)?),
-        Kind::Histogram(histogram) => Box::new(slots::HistogramCollector::open(histogram, place, children)?),
-        Kind::Ranges(ranges) => Box::new(slots::RangesCollector::open(ranges, place, children)?),
-        Kind::Filter(filter) => {
-            Box::new(slots::FiltersCollector::open(std::iter::once(filter), None, place, children)?)
-        }
-        Kind::Filters(filters) => {
-            let clauses = filters.filters.iter().map(|(_, clause)| clause);
-            Box::new(slots::FiltersCollector::open(clauses, filters.other.as_deref(), place, children)?)
-        }
-        Kind::Missing(field) => Box::new(slots::MissingCollector::open(field, place, children)?),
-        Kind::Metric(metric) => metric::open(metric, place)?,
-    })
-}
-
 /// The aggregations of a request over one part.
 pub(crate) struct Collector<'a> {
     siblings: Siblings<'a>,
@@ -100,7 +101,7 @@ pub(crate) struct Collector<'a> {
 impl<'a> Collector<'a> {
     pub(crate) fn open(
         aggregations: &'a [Aggregation],
-        part: &'a Part,
+        part: &'a Arc<Part>,
         target: Target<'a>,
         allowance: &'a Allowance,
     ) -> Result<Self, EsError> {
@@ -116,6 +117,14 @@ impl<'a> Collector<'a> {
     pub(crate) fn finish(self) -> Result<Vec<Partial>, EsError> {
         Ok(self.siblings.finish(1)?.pop().unwrap_or_default())
     }
+}
+
+/// Whether an aggregation looks at more than the documents that match, so that no part may be left out.
+pub(crate) fn needs_all_parts(aggregations: &[Aggregation]) -> bool {
+    aggregations.iter().any(|aggregation| {
+        aggregation.collected().is_some_and(|collected| collected.needs_all_parts())
+            || needs_all_parts(&aggregation.children)
+    })
 }
 
 #[cfg(test)]

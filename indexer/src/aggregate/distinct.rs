@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
 
-use super::buckets::Mix;
+use super::mix::Mix;
 
-/// So many hashes are kept as they are: half a megabyte.
-const EXACT_MAX: usize = 1 << 15;
+/// So many hashes are kept as they are: as many as Elasticsearch can be told to count exactly (`precision_threshold`).
+const EXACT_MAX: usize = 40_000;
 const REGISTER_BITS: u32 = 14;
 const REGISTERS: usize = 1 << REGISTER_BITS;
 
@@ -25,24 +25,28 @@ impl Default for Distinct {
 }
 
 impl Distinct {
-    /// Adds a well-mixed hash.
-    pub(super) fn insert(&mut self, hash: u64) {
+    /// Adds a well-mixed hash; whether it takes memory that it did not take before.
+    pub(super) fn insert(&mut self, hash: u64) -> bool {
         match self {
             Self::Exact(hashes) => {
-                hashes.insert(hash);
+                let is_new = hashes.insert(hash);
                 if hashes.len() > EXACT_MAX {
                     let mut registers = vec![0; REGISTERS].into_boxed_slice();
                     hashes.iter().for_each(|hash| note(&mut registers, *hash));
                     *self = Self::Sketch(registers);
                 }
+                is_new
             }
-            Self::Sketch(registers) => note(registers, hash),
+            Self::Sketch(registers) => {
+                note(registers, hash);
+                false
+            }
         }
     }
 
     pub(super) fn merge(&mut self, other: Self) {
         match (&mut *self, other) {
-            (_, Self::Exact(hashes)) => hashes.into_iter().for_each(|hash| self.insert(hash)),
+            (_, Self::Exact(hashes)) => hashes.into_iter().for_each(|hash| _ = self.insert(hash)),
             (Self::Sketch(known), Self::Sketch(added)) => {
                 for (known, added) in known.iter_mut().zip(added) {
                     *known = (*known).max(added);
@@ -51,7 +55,7 @@ impl Distinct {
             (Self::Exact(hashes), sketch @ Self::Sketch(_)) => {
                 let hashes = std::mem::take(hashes);
                 *self = sketch;
-                hashes.into_iter().for_each(|hash| self.insert(hash));
+                hashes.into_iter().for_each(|hash| _ = self.insert(hash));
             }
         }
     }
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn exact_when_few_and_close_when_many() {
-        for number in [0u64, 1, 1000, 30_000, 50_000, 100_000, 1_000_000] {
+        for number in [0u64, 1, 1000, 40_000, 50_000, 100_000, 1_000_000] {
             let (mut even, mut odd) = (Distinct::default(), Distinct::default());
             for value in 0..number {
                 let half = if value % 2 == 0 { &mut even } else { &mut odd };

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::stats::ValueKind;
+
 /// So many values are kept as they are: 64 KB.
 const EXACT_MAX: usize = 8192;
 /// (1 + e) / (1 - e) for a relative error e of 0.005.
@@ -12,54 +14,75 @@ const LEAST: f64 = 1e-9;
 
 /// A set of numbers that can be asked for its percentiles.
 #[derive(Clone, Debug)]
-pub(crate) enum Quantiles {
+pub(crate) struct Quantiles {
+    kept: Kept,
+    min: f64,
+    max: f64,
+    /// What the numbers stand for.
+    pub(super) kind: ValueKind,
+}
+
+#[derive(Clone, Debug)]
+enum Kept {
     Exact(Vec<f64>),
     /// Numbers by the sign and logarithm of their size.
-    Sketch {
-        bins: BTreeMap<i32, u64>,
-        count: u64,
-    },
+    Sketch(BTreeMap<i32, u64>),
 }
 
 impl Default for Quantiles {
     fn default() -> Self {
-        Self::Exact(Vec::new())
+        Self { kept: Kept::Exact(Vec::new()), min: f64::INFINITY, max: f64::NEG_INFINITY, kind: ValueKind::Number }
     }
 }
 
+/// Numbers in order with how often each is there.
+pub(super) struct Sorted {
+    values: Vec<(f64, u64)>,
+    count: u64,
+}
+
 impl Quantiles {
-    pub(super) fn add(&mut self, value: f64) {
-        match self {
-            Self::Exact(values) => {
+    /// Adds a number; whether it takes memory that it did not take before.
+    pub(super) fn add(&mut self, value: f64) -> bool {
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        match &mut self.kept {
+            Kept::Exact(values) => {
                 values.push(value);
                 if values.len() > EXACT_MAX {
                     self.sketch();
                 }
+                true
             }
-            Self::Sketch { bins, count } => {
+            Kept::Sketch(bins) => {
+                let known = bins.len();
                 *bins.entry(bin(value)).or_default() += 1;
-                *count += 1;
+                bins.len() > known
             }
         }
     }
 
     fn sketch(&mut self) {
-        if let Self::Exact(values) = self {
+        if let Kept::Exact(values) = &self.kept {
             let mut bins = BTreeMap::new();
-            for value in values.iter() {
+            for value in values {
                 *bins.entry(bin(*value)).or_default() += 1;
             }
-            *self = Self::Sketch { bins, count: values.len() as u64 };
+            self.kept = Kept::Sketch(bins);
         }
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        match other {
-            Self::Exact(values) => values.into_iter().for_each(|value| self.add(value)),
-            Self::Sketch { bins: added, count: more } => {
+        if self.kind == ValueKind::Number {
+            self.kind = other.kind;
+        }
+        match other.kept {
+            Kept::Exact(values) => values.into_iter().for_each(|value| _ = self.add(value)),
+            Kept::Sketch(added) => {
                 self.sketch();
-                if let Self::Sketch { bins, count } = self {
-                    *count += more;
+                self.min = self.min.min(other.min);
+                self.max = self.max.max(other.max);
+                if let Kept::Sketch(bins) = &mut self.kept {
                     for (bin, number) in added {
                         *bins.entry(bin).or_default() += number;
                     }
@@ -68,26 +91,100 @@ impl Quantiles {
         }
     }
 
+    /// The numbers in order.
+    pub(super) fn sorted(&self) -> Sorted {
+        let values: Vec<(f64, u64)> = match &self.kept {
+            Kept::Exact(values) => {
+                let mut values = values.clone();
+                values.sort_by(f64::total_cmp);
+                values.into_iter().map(|value| (value, 1)).collect()
+            }
+            // The least and the greatest are known.
+            Kept::Sketch(bins) => {
+                bins.iter().map(|(bin, number)| (middle(*bin).clamp(self.min, self.max), *number)).collect()
+            }
+        };
+        Sorted { count: values.iter().map(|(_, number)| number).sum(), values }
+    }
+
     /// The value below which so many percent of the values lie; `None` without values.
     pub(super) fn percentile(&self, percent: f64) -> Option<f64> {
-        match self {
-            Self::Exact(values) => {
-                let mut sorted = values.clone();
-                sorted.sort_by(f64::total_cmp);
-                let place = percent / 100.0 * (sorted.len().checked_sub(1)? as f64);
-                let (below, above) = (sorted.get(place.floor() as usize)?, sorted.get(place.ceil() as usize)?);
-                Some(below + (above - below) * place.fract())
-            }
-            Self::Sketch { bins, count } => {
-                let rank = (percent / 100.0 * (count.saturating_sub(1)) as f64).round() as u64;
-                let mut seen = 0;
-                let found = bins.iter().find(|(_, number)| {
-                    seen += **number;
-                    seen > rank
-                });
-                found.map(|(bin, _)| middle(*bin))
-            }
+        self.sorted().percentile(percent)
+    }
+
+    pub(super) fn min(&self) -> f64 {
+        self.min
+    }
+
+    pub(super) fn max(&self) -> f64 {
+        self.max
+    }
+
+    /// The median of the distances from the median.
+    pub(super) fn median_absolute_deviation(&self) -> Option<f64> {
+        let sorted = self.sorted();
+        let median = sorted.percentile(50.0)?;
+        let mut values: Vec<(f64, u64)> =
+            sorted.values.into_iter().map(|(value, number)| ((value - median).abs(), number)).collect();
+        values.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Sorted { values, count: sorted.count }.percentile(50.0)
+    }
+}
+
+impl Sorted {
+    /// The value below which so many percent of the values lie, interpolated between neighbours.
+    pub(super) fn percentile(&self, percent: f64) -> Option<f64> {
+        let place = percent / 100.0 * (self.count.checked_sub(1)? as f64);
+        let (below, above) = (self.at(place.floor() as u64)?, self.at(place.ceil() as u64)?);
+        Some(below + (above - below) * place.fract())
+    }
+
+    fn at(&self, place: u64) -> Option<f64> {
+        if self.count == self.values.len() as u64 {
+            return self.values.get(usize::try_from(place).ok()?).map(|(value, _)| *value);
         }
+        let mut seen = 0;
+        let found = self.values.iter().find(|(_, number)| {
+            seen += number;
+            seen > place
+        });
+        found.map(|(value, _)| *value)
+    }
+
+    /// How many percent of the values lie at or below a value: half of what equals it counts, and between two values
+    /// the share rises evenly.
+    pub(super) fn rank(&self, value: f64) -> Option<f64> {
+        let (first, last) = (self.values.first()?.0, self.values.last()?.0);
+        if value < first {
+            return Some(0.0);
+        }
+        let below = self.values.partition_point(|(known, _)| *known < value);
+        let above = self.values.partition_point(|(known, _)| *known <= value);
+        let number = |from: usize, to: usize| -> f64 {
+            self.values.get(from..to).unwrap_or_default().iter().map(|(_, number)| *number as f64).sum()
+        };
+        // The first value counts half wherever the others lie.
+        let (less, equal) = match value == first {
+            true => (0.5, number(below, above) - 1.0),
+            false => (number(0, below) - 0.5, number(below, above)),
+        };
+        let count = self.count as f64;
+        let share = if value >= last {
+            count - 0.5 * equal
+        } else if equal > 0.0 {
+            less + 0.5 * equal
+        } else {
+            let (before, after) = (self.values.get(above.checked_sub(1)?)?.0, self.values.get(above)?.0);
+            less + (value - before) / (after - before)
+        };
+        Some(share / count * 100.0)
+    }
+
+    /// The first value that is at least this, and the last that is at most that.
+    pub(super) fn within(&self, least: f64, most: f64) -> Option<(f64, f64)> {
+        let first = self.values.iter().find(|(value, _)| *value >= least)?;
+        let last = self.values.iter().rev().find(|(value, _)| *value <= most)?;
+        Some((first.0, last.0))
     }
 }
 
@@ -113,6 +210,12 @@ fn middle(bin: i32) -> f64 {
 mod tests {
     use super::*;
 
+    fn of(values: &[f64]) -> Quantiles {
+        let mut all = Quantiles::default();
+        values.iter().for_each(|value| _ = all.add(*value));
+        all
+    }
+
     #[test]
     fn percentiles_are_exact_when_few_and_close_when_many() {
         for number in [1, 100, 100_000] {
@@ -130,5 +233,16 @@ mod tests {
             }
         }
         assert_eq!(Quantiles::default().percentile(50.0), None);
+    }
+
+    #[test]
+    fn ranks_and_deviations() {
+        let four = of(&[1.0, 2.0, 2.0, 4.0]).sorted();
+        for (value, rank) in [(0.0, 0.0), (1.0, 12.5), (1.5, 25.0), (2.0, 37.5), (3.0, 75.0), (4.0, 87.5), (9.0, 100.0)]
+        {
+            assert_eq!(four.rank(value), Some(rank), "{value}");
+        }
+        assert_eq!(of(&[]).sorted().rank(1.0), None);
+        assert_eq!(of(&[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0]).median_absolute_deviation(), Some(1.0));
     }
 }

@@ -178,7 +178,21 @@ fn what_can_not_be_aggregated_is_refused() {
         (json!({"date_histogram": {"field": "@timestamp", "fixed_interval": "1 parsec"}}), "1 parsec"),
         (json!({"date_histogram": {"field": "@timestamp", "fixed_interval": "1ms"}}), "too many buckets"),
         (json!({"max": {"field": "n"}, "aggs": {"x": {"min": {"field": "n"}}}}), "sub-aggregations"),
-        (json!({"moving_fn": {}}), "[moving_fn]"),
+        (json!({"moving_fn": {"buckets_path": "_count", "window": 1, "script": "1"}}), "moving_fn"),
+        (json!({"nested": {"path": "a"}}), "[nested] is not supported"),
+        (json!({"odd": {}}), "Unknown aggregation type [odd]"),
+        (json!({"rate": {"unit": "day"}}), "date histogram"),
+        (json!({"composite": {"sources": []}}), "[sources]"),
+        (
+            json!({"terms": {"field": "level"}, "aggs": {"c": {"composite": {"sources": [{"l": {"terms": {"field": "level"}}}]}}}}),
+            "parentAggregation of type: [terms]",
+        ),
+        (json!({"terms": {"field": "n", "include": "1.*"}}), "regular expression"),
+        (json!({"terms": {"field": "level"}, "aggs": {"d": {"derivative": {"buckets_path": "_count"}}}}), "histogram"),
+        (
+            json!({"terms": {"field": "level"}, "aggs": {"s": {"bucket_script": {"buckets_path": {"x": "gone"}, "script": "params.x"}}}}),
+            "No aggregation found for path [gone]",
+        ),
         (json!({"terms": {"field": "a", "odd": 1}}), "[odd]"),
     ] {
         let error = try_search(&store(), json!({"aggs": {"a": aggregation}})).unwrap_err();

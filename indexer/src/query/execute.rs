@@ -213,7 +213,7 @@ impl<'r> Run<'r> {
     fn over_part(
         &mut self,
         place: usize,
-        part: &Part,
+        part: &Arc<Part>,
         mapping: &Mapping,
         after: Option<&[SortValue]>,
         allowance: &Allowance,

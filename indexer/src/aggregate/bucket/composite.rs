@@ -1,0 +1,555 @@
+//! `composite`: combinations of several sources in order, page by page.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+use tantivy::DocId;
+use tantivy::columnar::{MonotonicallyMappableToU64, TermOrdHit};
+
+use super::date_histogram::{dates, millis};
+use crate::aggregate::aggregator::{Aggregator, Holds};
+use crate::aggregate::format::Format;
+use crate::aggregate::key::Key;
+use crate::aggregate::keys::{KeyColumn, each_combination};
+use crate::aggregate::partial::{Bucket, Partial, add_keyed};
+use crate::aggregate::request::Aggregation;
+use crate::aggregate::rounding::{Interval, Rounding};
+use crate::aggregate::shown::{Answer, Shown};
+use crate::aggregate::{Collect, Opened, Place, Siblings, read};
+use crate::query::columns::{NumberKind, Values};
+use crate::query::error::EsError;
+use crate::query::limits::BUCKETS_MAX;
+use crate::query::pattern::Bits;
+use crate::query::strict::Members;
+
+/// Sources of one aggregation: each multiplies the buckets.
+const SOURCES_MAX: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Composite {
+    sources: Vec<Source>,
+    size: usize,
+    /// One key for each source.
+    after: Option<Vec<Key>>,
+}
+
+#[derive(Debug)]
+struct Source {
+    name: String,
+    field: String,
+    kind: SourceKind,
+    descending: bool,
+    /// Documents without a value have a bucket too.
+    missing_bucket: bool,
+    missing_first: bool,
+    format: Option<Format>,
+}
+
+#[derive(Debug)]
+enum SourceKind {
+    Terms,
+    Histogram { interval: f64 },
+    DateHistogram { interval: Interval, zone: TimeZone, offset_ms: i64 },
+}
+
+impl Composite {
+    pub(super) fn read(mut members: Members) -> Result<Arc<dyn Aggregator>, EsError> {
+        let items = match members.required("sources")? {
+            Value::Array(items) => items,
+            single @ Value::Object(_) => vec![single],
+            other => return Err(members.wrong("sources", "an array", &other)),
+        };
+        let sources = items.into_iter().map(Source::read).collect::<Result<Vec<_>, _>>()?;
+        if sources.is_empty() || sources.len() > SOURCES_MAX {
+            let reason = format!("[composite] takes between 1 and {SOURCES_MAX} [sources], not {}", sources.len());
+            return Err(EsError::argument(reason));
+        }
+        for (at, source) in sources.iter().enumerate() {
+            if sources.iter().take(at).any(|before| before.name == source.name) {
+                return Err(EsError::argument(format!(
+                    "Composite source names must be unique, found duplicates: [{}]",
+                    source.name
+                )));
+            }
+        }
+        let size = read::size(&mut members, "size", 10, BUCKETS_MAX)?;
+        let after = members.take("after").map(|after| read_after(after, &sources)).transpose()?;
+        members.end()?;
+        Ok(Arc::new(Self { sources, size, after }))
+    }
+
+    fn order(&self, a: &Key, b: &Key) -> Ordering {
+        let (Key::Many(a), Key::Many(b)) = (a, b) else { return Ordering::Equal };
+        for ((a, b), source) in a.iter().zip(b).zip(&self.sources) {
+            let order = source.order(a, b);
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
+        Ordering::Equal
+    }
+}
+
+fn read_after(after: Value, sources: &[Source]) -> Result<Vec<Key>, EsError> {
+    let Value::Object(mut map) = after else { return Err(EsError::parsing("[after] must be an object")) };
+    let mut keys = Vec::new();
+    for source in sources {
+        let Some(value) = map.shift_remove(&source.name) else {
+            let reason = format!("Missing value for [after.{}]", source.name);
+            return Err(EsError::argument(reason));
+        };
+        keys.push(source.read_key(&value)?);
+    }
+    match map.keys().next() {
+        None => Ok(keys),
+        Some(odd) => Err(EsError::argument(format!("[after] has [{odd}], which is none of the [sources]"))),
+    }
+}
+
+impl Source {
+    fn read(item: Value) -> Result<Self, EsError> {
+        let mut named = Members::new(item, "[sources]")?;
+        let Some((name, body)) = named.take_one() else {
+            return Err(EsError::parsing("[sources] needs a name for each source"));
+        };
+        named.end()?;
+        let mut kinds = Members::new(body, format!("the source [{name}]"))?;
+        let Some((kind_name, body)) = kinds.take_one() else {
+            return Err(EsError::parsing(format!("the source [{name}] needs a type")));
+        };
+        kinds.end()?;
+        let mut members = Members::new(body, format!("[{kind_name}] source [{name}]"))?;
+        members.ignore(&["value_type"]);
+        let kind = match kind_name.as_str() {
+            "terms" => SourceKind::Terms,
+            "histogram" => {
+                let interval = members.float("interval")?.filter(|interval| *interval > 0.0);
+                let refused = || EsError::argument("[interval] must be greater than 0 for a [histogram] source");
+                SourceKind::Histogram { interval: interval.ok_or_else(refused)? }
+            }
+            "date_histogram" => {
+                let zone = read::zone(&mut members)?;
+                SourceKind::DateHistogram {
+                    interval: read::interval(&mut members)?,
+                    zone,
+                    offset_ms: read::offset(&mut members)?,
+                }
+            }
+            other => {
+                let reason =
+                    format!("the source type [{other}] is not supported: use terms, histogram or date_histogram");
+                return Err(EsError::parsing(reason));
+            }
+        };
+        let descending = match members.string("order")?.map(|order| order.to_ascii_lowercase()).as_deref() {
+            None | Some("asc") => false,
+            Some("desc") => true,
+            Some(other) => return Err(EsError::argument(format!("[order] must be asc or desc, not [{other}]"))),
+        };
+        let missing_bucket = members.boolean("missing_bucket")?.unwrap_or(false);
+        let missing_first = match members.string("missing_order")?.as_deref() {
+            Some(_) if !missing_bucket => {
+                return Err(EsError::argument("missingOrder can only be set if missingBucket is true"));
+            }
+            None | Some("default") => !descending,
+            Some("first") => true,
+            Some("last") => false,
+            Some(other) => {
+                return Err(EsError::argument(format!(
+                    "[missing_order] must be first, last or default, not [{other}]"
+                )));
+            }
+        };
+        let field = read::field(&mut members)?;
+        let format = read::format(&mut members)?;
+        members.end()?;
+        Ok(Self { name, field, kind, descending, missing_bucket, missing_first, format })
+    }
+
+    fn order(&self, a: &Key, b: &Key) -> Ordering {
+        match (a, b) {
+            (Key::Null, Key::Null) => Ordering::Equal,
+            (Key::Null, _) if self.missing_first => Ordering::Less,
+            (Key::Null, _) => Ordering::Greater,
+            (_, Key::Null) if self.missing_first => Ordering::Greater,
+            (_, Key::Null) => Ordering::Less,
+            _ => {
+                let order = match (a.as_f64(), b.as_f64()) {
+                    // Whole numbers of one index beside fractions of another.
+                    (Some(one), Some(other)) if std::mem::discriminant(a) != std::mem::discriminant(b) => {
+                        one.total_cmp(&other)
+                    }
+                    _ => a.cmp(b),
+                };
+                if self.descending { order.reverse() } else { order }
+            }
+        }
+    }
+
+    /// A member of `after`.
+    fn read_key(&self, value: &Value) -> Result<Key, EsError> {
+        let zone = match &self.kind {
+            SourceKind::DateHistogram { zone, .. } => zone.clone(),
+            _ => TimeZone::UTC,
+        };
+        Ok(match (&self.kind, value) {
+            (_, Value::Null) if self.missing_bucket => Key::Null,
+            (_, Value::Null) => {
+                return Err(EsError::argument(format!(
+                    "[after.{}] is null, but [missing_bucket] is not true",
+                    self.name
+                )));
+            }
+            (SourceKind::DateHistogram { .. }, value) => {
+                Key::Date(read::date_ms(value, &zone, "[after]")?.saturating_mul(1_000_000))
+            }
+            (SourceKind::Histogram { .. }, value) => {
+                let number = value.as_f64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+                Key::double(number.ok_or_else(|| EsError::argument(format!("[after.{}] must be a number", self.name)))?)
+            }
+            (SourceKind::Terms, Value::Bool(flag)) => Key::Boolean(*flag),
+            (SourceKind::Terms, Value::String(text)) => Key::Text(text.clone()),
+            (SourceKind::Terms, Value::Number(number)) => match (number.as_i64(), number.as_u64()) {
+                (Some(long), _) => Key::Long(long),
+                (_, Some(unsigned)) => Key::Unsigned(unsigned),
+                _ => Key::double(number.as_f64().unwrap_or_default()),
+            },
+            _ => return Err(EsError::argument(format!("[after.{}] must be a plain value", self.name))),
+        })
+    }
+
+    fn shown(&self, key: &Key) -> Value {
+        match (key, &self.kind) {
+            (Key::Boolean(flag), _) => (*flag).into(),
+            (Key::Date(nanos), SourceKind::DateHistogram { zone, .. }) if self.format.is_some() => {
+                Format::zoned(self.format.as_ref(), *nanos, zone).into()
+            }
+            (Key::Date(_), _) if self.format.is_none() => key.to_json(),
+            _ => key.as_string(self.format.as_ref()).map_or_else(|| key.to_json(), Value::String),
+        }
+    }
+}
+
+impl Aggregator for Composite {
+    fn name(&self) -> &'static str {
+        "composite"
+    }
+
+    fn holds(&self) -> Holds {
+        Holds::Many
+    }
+
+    fn open<'a>(&'a self, place: Place<'a>, children: Siblings<'a>) -> Opened<'a> {
+        let sources =
+            self.sources.iter().map(|source| PartSource::open(source, place)).collect::<Result<Vec<_>, _>>()?;
+        let after = match &self.after {
+            None => None,
+            Some(keys) => {
+                let places = sources.iter().zip(keys).map(|(source, key)| source.place_of(key));
+                Some(places.collect::<Result<Vec<_>, _>>()?)
+            }
+        };
+        let docs = Bits::new(if children.is_empty() { 0 } else { place.part.reader.max_doc() });
+        let lists = vec![Vec::new(); sources.len()];
+        let found = BTreeMap::new();
+        Ok(Box::new(CompositeCollector { request: self, sources, lists, after, found, docs, children, place }))
+    }
+
+    fn empty(&self) -> Partial {
+        Partial::Keyed(HashMap::new())
+    }
+
+    fn show(&self, children: &[Aggregation], partial: Partial, shown: &mut Shown) -> Result<Answer, EsError> {
+        let Partial::Keyed(buckets) = partial else { return Err(EsError::internal("a composite without keys")) };
+        let mut sorted: Vec<(Key, Bucket)> = buckets.into_iter().collect();
+        sorted.sort_by(|a, b| self.order(&a.0, &b.0));
+        sorted.truncate(self.size);
+        let mut members = Map::new();
+        let mut rows = Vec::with_capacity(sorted.len());
+        for (key, bucket) in sorted {
+            let Key::Many(keys) = key else { continue };
+            let key: Map<String, Value> =
+                self.sources.iter().zip(&keys).map(|(source, key)| (source.name.clone(), source.shown(key))).collect();
+            let key = Value::Object(key);
+            members.insert("after_key".to_owned(), key.clone());
+            rows.push(shown.row(children, bucket, String::new(), [("key", Some(key))])?);
+        }
+        Ok(Answer::Buckets { members, rows, keyed: false })
+    }
+
+    fn check(&self, _name: &str, around: &[&'static str], _children: &[Aggregation]) -> Result<(), EsError> {
+        match around.iter().find(|name| **name != "filter") {
+            None => Ok(()),
+            Some(other) => Err(EsError::argument(format!(
+                "[composite] aggregation cannot be used with a parentAggregation of type: [{other}]"
+            ))),
+        }
+    }
+}
+
+/// Places in the order of a part: where documents without a value stand, and what lies between.
+const BEFORE_ALL: u128 = 0;
+const PRESENT: u128 = 1 << 70;
+const AFTER_ALL: u128 = 1 << 80;
+/// Twice 64 bits and one.
+const SPAN: u128 = 1 << 66;
+
+/// A source of one part.
+struct PartSource<'a> {
+    source: &'a Source,
+    column: KeyColumn,
+    rounding: Option<Rounding>,
+    bits: Vec<u64>,
+}
+
+impl<'a> PartSource<'a> {
+    fn open(source: &'a Source, place: Place<'a>) -> Result<Self, EsError> {
+        let column = KeyColumn::open(place, &source.field, None)?;
+        let mut rounding = None;
+        match &source.kind {
+            SourceKind::Terms => column.check_format(source.format.as_ref(), &source.field)?,
+            SourceKind::Histogram { .. }
+                if column.type_name() == "keyword" && !matches!(column.values, Values::Nothing) =>
+            {
+                return Err(read::wrong_type(&source.field, "keyword", "composite"));
+            }
+            SourceKind::Histogram { .. } => Format::check(source.format.as_ref(), false, &source.field)?,
+            SourceKind::DateHistogram { interval, zone, offset_ms } => {
+                dates(place, &source.field, "composite")?;
+                Format::check(source.format.as_ref(), true, &source.field)?;
+                rounding = Some(Rounding::new(*interval, zone, *offset_ms));
+            }
+        }
+        Ok(Self { source, column, rounding, bits: Vec::new() })
+    }
+
+    fn present(&self, place: u128) -> u128 {
+        PRESENT + if self.source.descending { SPAN - place } else { place }
+    }
+
+    const fn missing(&self) -> u128 {
+        if self.source.missing_first { BEFORE_ALL } else { AFTER_ALL }
+    }
+
+    /// Where a document stands, once for each of its values.
+    fn places(&mut self, doc: DocId, into: &mut Vec<u128>) {
+        into.clear();
+        let mut bits = std::mem::take(&mut self.bits);
+        self.column.bits(doc, &mut bits);
+        for bits in &bits {
+            let ordinal = self.ordinal(*bits);
+            let place = self.present(exactly(ordinal));
+            if into.last() != Some(&place) {
+                into.push(place);
+            }
+        }
+        if into.len() > 1 {
+            into.sort_unstable();
+            into.dedup();
+        }
+        if into.is_empty() && self.source.missing_bucket {
+            into.push(self.missing());
+        }
+        self.bits = bits;
+    }
+
+    /// A value, or the bucket that it lies in, in an order of whole numbers.
+    fn ordinal(&mut self, bits: u64) -> u64 {
+        match (&self.source.kind, &self.column.values, &mut self.rounding) {
+            (SourceKind::Histogram { interval }, Values::Numbers(_, kind), _) => {
+                shifted((kind.as_f64(bits) / interval).floor() as i64)
+            }
+            (SourceKind::DateHistogram { .. }, Values::Numbers(_, kind), Some(rounding)) => {
+                shifted(rounding.start(millis(*kind, bits)))
+            }
+            _ => bits,
+        }
+    }
+
+    /// Where a key from elsewhere stands.
+    fn place_of(&self, key: &Key) -> Result<u128, EsError> {
+        let place = match (&self.source.kind, key) {
+            (_, Key::Null) => return Ok(self.missing()),
+            (SourceKind::Histogram { interval }, key) => {
+                exactly(shifted((key.as_f64().unwrap_or_default() / interval).round() as i64))
+            }
+            (SourceKind::DateHistogram { .. }, Key::Date(nanos)) => exactly(shifted(nanos.div_euclid(1_000_000))),
+            (_, key) => self.place_of_term(key)?,
+        };
+        Ok(self.present(place.min(SPAN)))
+    }
+
+    fn place_of_term(&self, key: &Key) -> Result<u128, EsError> {
+        let refused = || {
+            EsError::argument(format!(
+                "[after.{}] is no value of a field of type [{}]",
+                self.source.name,
+                self.column.type_name()
+            ))
+        };
+        Ok(match (&self.column.values, key) {
+            (Values::Nothing, _) => 0,
+            (Values::Strings(column), Key::Text(text)) => match column.dictionary().term_ord_or_next(text)? {
+                TermOrdHit::Exact(ord) => exactly(ord),
+                TermOrdHit::Next(ord) => u128::from(ord) * 2,
+            },
+            (Values::Constant(constant), Key::Text(text)) => match text.as_str().cmp(constant) {
+                Ordering::Less => 0,
+                Ordering::Equal => exactly(0),
+                Ordering::Greater => SPAN,
+            },
+            (Values::Numbers(_, NumberKind::Boolean), Key::Boolean(flag)) => exactly(u64::from(*flag)),
+            (Values::Numbers(_, NumberKind::Date), Key::Long(ms)) => exactly(ms.saturating_mul(1_000_000).to_u64()),
+            (Values::Numbers(_, NumberKind::Date), Key::Text(text)) => {
+                let ms = read::date_ms(&Value::String(text.clone()), &TimeZone::UTC, "[after]")?;
+                exactly(ms.saturating_mul(1_000_000).to_u64())
+            }
+            (Values::Numbers(_, kind), Key::Long(_) | Key::Unsigned(_) | Key::Double(_)) => number_place(*kind, key),
+            _ => return Err(refused()),
+        })
+    }
+
+    /// The keys of places, each with its bits.
+    fn keys(&self, places: &[u128]) -> Result<Vec<Key>, EsError> {
+        let ordinal = |place: u128| {
+            let place = place - PRESENT;
+            let place = if self.source.descending { SPAN - place } else { place };
+            u64::try_from(place / 2).unwrap_or(u64::MAX)
+        };
+        let is_value = |place: u128| place != BEFORE_ALL && place != AFTER_ALL;
+        let lookup = self.column.keys(places.iter().filter(|place| is_value(**place)).map(|place| ordinal(*place)))?;
+        let key = |place: u128| match &self.source.kind {
+            _ if !is_value(place) => Key::Null,
+            SourceKind::Terms => lookup.key(ordinal(place)),
+            SourceKind::Histogram { interval } => Key::double(unshifted(ordinal(place)) as f64 * interval),
+            SourceKind::DateHistogram { .. } => Key::Date(unshifted(ordinal(place)).saturating_mul(1_000_000)),
+        };
+        Ok(places.iter().map(|place| key(*place)).collect())
+    }
+}
+
+const fn exactly(bits: u64) -> u128 {
+    bits as u128 * 2 + 1
+}
+
+const fn shifted(number: i64) -> u64 {
+    number.wrapping_sub(i64::MIN) as u64
+}
+
+const fn unshifted(bits: u64) -> i64 {
+    (bits as i64).wrapping_add(i64::MIN)
+}
+
+/// Where a number stands among a column's numbers.
+fn number_place(kind: NumberKind, key: &Key) -> u128 {
+    let number = key.as_f64().unwrap_or_default();
+    match (kind, key) {
+        (NumberKind::Double, _) => exactly(number.to_u64()),
+        (NumberKind::Long, Key::Long(long)) => exactly(long.to_u64()),
+        (NumberKind::Long, Key::Unsigned(_)) => SPAN,
+        (NumberKind::Unsigned, Key::Unsigned(unsigned)) => exactly(*unsigned),
+        (NumberKind::Unsigned, Key::Long(long)) => u64::try_from(*long).map_or(0, exactly),
+        (NumberKind::Long, _) => exactly((number.floor() as i64).to_u64()) + u128::from(number.fract() != 0.0),
+        _ if number < 0.0 => 0,
+        _ => exactly(number.floor() as u64) + u128::from(number.fract() != 0.0),
+    }
+}
+
+struct CompositeCollector<'a> {
+    request: &'a Composite,
+    sources: Vec<PartSource<'a>>,
+    lists: Vec<Vec<u128>>,
+    after: Option<Vec<u128>>,
+    /// The first combinations so far; never more than the page. What is not among a part's first is not among all.
+    found: BTreeMap<Box<[u128]>, u64>,
+    /// Documents that are to be told to the children, when it is known which buckets there are.
+    docs: Bits,
+    children: Siblings<'a>,
+    place: Place<'a>,
+}
+
+impl CompositeCollector<'_> {
+    fn each_place(
+        &mut self,
+        doc: DocId,
+        each: &mut dyn FnMut(&mut BTreeMap<Box<[u128]>, u64>, &[u128]) -> Result<(), EsError>,
+    ) -> Result<(), EsError> {
+        for (source, list) in self.sources.iter_mut().zip(&mut self.lists) {
+            source.places(doc, list);
+        }
+        let (after, found) = (self.after.as_deref(), &mut self.found);
+        each_combination(&self.lists, &mut |tuple| {
+            if after.is_some_and(|after| tuple <= after) {
+                return Ok(());
+            }
+            each(found, tuple)
+        })
+    }
+}
+
+impl Collect for CompositeCollector<'_> {
+    fn collect(&mut self, docs: &[DocId], _: &[u32]) -> Result<(), EsError> {
+        let (size, allowance) = (self.request.size, self.place.allowance);
+        for doc in docs {
+            let mut kept = false;
+            self.each_place(*doc, &mut |found, tuple| {
+                if let Some(count) = found.get_mut(tuple) {
+                    *count += 1;
+                } else if found.len() < size {
+                    allowance.take_buckets(1)?;
+                    found.insert(tuple.into(), 1);
+                } else if found.last_key_value().is_some_and(|(last, _)| *tuple < **last) {
+                    found.insert(tuple.into(), 1);
+                    found.pop_last();
+                } else {
+                    return Ok(());
+                }
+                kept = true;
+                Ok(())
+            })?;
+            if kept && !self.children.is_empty() {
+                self.docs.insert(*doc);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, owners: usize) -> Result<Vec<Partial>, EsError> {
+        let mut numbers: HashMap<Box<[u128]>, u32> = HashMap::new();
+        if !self.children.is_empty() {
+            numbers = self.found.keys().zip(0..).map(|(tuple, number)| (tuple.clone(), number)).collect();
+            let docs = std::mem::replace(&mut self.docs, Bits::new(0));
+            for doc in (0..self.place.part.reader.max_doc()).filter(|doc| docs.contains(*doc)) {
+                let mut told = Vec::new();
+                self.each_place(doc, &mut |_, tuple| {
+                    told.extend(numbers.get(tuple).copied());
+                    Ok(())
+                })?;
+                let same = vec![doc; told.len()];
+                self.children.collect(&same, &told)?;
+            }
+        }
+        let children = std::mem::replace(&mut self.children, Siblings(Vec::new()));
+        let mut below = children.finish(self.found.len())?.into_iter();
+        let columns = self.sources.iter().enumerate().map(|(at, source)| {
+            let places: Vec<u128> = self.found.keys().filter_map(|tuple| tuple.get(at).copied()).collect();
+            source.keys(&places)
+        });
+        let mut columns = columns.collect::<Result<Vec<_>, _>>()?.into_iter().map(Vec::into_iter).collect::<Vec<_>>();
+        let mut keyed = HashMap::with_capacity(self.found.len());
+        for count in self.found.values() {
+            let key = Key::Many(columns.iter_mut().filter_map(Iterator::next).collect());
+            let bucket = Bucket { count: *count, children: below.next().unwrap_or_default() };
+            add_keyed(&mut keyed, key, bucket, self.place.allowance)?;
+        }
+        drop(numbers);
+        let mut partials: Vec<Partial> = (0..owners).map(|_| Partial::Keyed(HashMap::new())).collect();
+        if let Some(first) = partials.first_mut() {
+            *first = Partial::Keyed(keyed);
+        }
+        Ok(partials)
+    }
+}
