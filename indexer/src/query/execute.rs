@@ -189,7 +189,9 @@ impl<'r> Run<'r> {
     /// The parts that can hold a match, in the order in which they are best looked at.
     fn parts<'v>(&self, view: &'v View) -> Result<Vec<(usize, &'v Arc<Part>)>, EsError> {
         let (lower, upper) = compile::time_bounds(&self.query, self.now);
-        let needed = |part: &Part| lower <= *part.time_ns.end() && *part.time_ns.start() <= upper;
+        // Some aggregations look at more than what matches.
+        let all = aggregate::needs_all_parts(&self.request.aggregations);
+        let needed = |part: &Part| all || lower <= *part.time_ns.end() && *part.time_ns.start() <= upper;
         let mut parts: Vec<(usize, &Arc<Part>)> =
             view.parts.iter().enumerate().filter(|(_, part)| needed(part)).collect();
         // What may hold the first hits comes first, so that later parts need not be sorted through.

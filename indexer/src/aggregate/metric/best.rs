@@ -27,7 +27,8 @@ impl<'a> Best<'a> {
 
     pub(super) fn collect(&mut self, docs: &[DocId], owners: &[u32]) -> Result<(), EsError> {
         for (doc, owner) in docs.iter().zip(owners) {
-            let key = self.order.key(*doc);
+            // No order by score is taken here.
+            let key = self.order.key(*doc, 1.0);
             let Some(heap) = super::slot(&mut self.found, *owner) else { continue };
             if heap.len() < self.keep {
                 self.place.allowance.take_buckets(1)?;

@@ -133,7 +133,7 @@ impl TopHits {
             }
         }
         if !request.sort.is_empty() {
-            let sort = request.sort.iter().zip(order).map(|(field, value)| value.to_json(field.format.as_deref()));
+            let sort = request.sort.iter().zip(order).map(|(field, value)| field.show(value));
             shown.insert("sort".to_owned(), sort.collect());
         }
         Ok(Value::Object(shown))

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tantivy::DocId;
-use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::best::{self, Best};
 use crate::aggregate::aggregator::Aggregator;
@@ -13,7 +12,7 @@ use crate::aggregate::partial::{Partial, State, own};
 use crate::aggregate::request::Aggregation;
 use crate::aggregate::shown::{Answer, Shown};
 use crate::aggregate::{Collect, Opened, Place, Siblings, read};
-use crate::query::columns::{NumberKind, Values, each_value, json_f64};
+use crate::query::columns::{Values, each_value, json_f64};
 use crate::query::error::EsError;
 use crate::query::limits::Allowance;
 use crate::query::sort::{SortField, SortValue};
@@ -174,11 +173,7 @@ fn value(values: &Values, doc: DocId) -> Result<SortValue, EsError> {
             column.ord_to_str(bits, &mut text)?;
             SortValue::Text(text)
         }
-        Values::Numbers(_, NumberKind::Long) => SortValue::Long(i64::from_u64(bits)),
-        Values::Numbers(_, NumberKind::Unsigned) => SortValue::Unsigned(bits),
-        Values::Numbers(_, NumberKind::Double) => SortValue::Double(f64::from_u64(bits)),
-        Values::Numbers(_, NumberKind::Boolean) => SortValue::Boolean(bits == 1),
-        Values::Numbers(_, NumberKind::Date) => SortValue::Date(i64::from_u64(bits)),
+        Values::Numbers(_, kind) => SortValue::of_bits(*kind, bits),
         Values::Constant(_) | Values::Nothing => SortValue::Last,
     })
 }
