@@ -128,4 +128,6 @@ pub(crate) fn needs_all_parts(aggregations: &[Aggregation]) -> bool {
 }
 
 #[cfg(test)]
+mod property;
+#[cfg(test)]
 mod tests;

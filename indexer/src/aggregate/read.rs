@@ -159,6 +159,18 @@ pub(super) fn number_bounds(members: &mut Members, key: &str) -> Result<Option<B
     in_order(key, found).map(Some)
 }
 
+/// Extended bounds must lie within the hard ones.
+pub(super) fn check_bounds<T: PartialOrd>(extended: &Bounds<T>, hard: &Bounds<T>) -> Result<(), EsError> {
+    let below = matches!((&extended.0, &hard.0), (Some(min), Some(hard)) if min < hard);
+    let above = matches!((&extended.1, &hard.1), (Some(max), Some(hard)) if max > hard);
+    if below || above {
+        return Err(EsError::argument(
+            "Extended bounds have to be inside hard bounds: [extended_bounds] [hard_bounds]",
+        ));
+    }
+    Ok(())
+}
+
 fn in_order<T: PartialOrd + std::fmt::Display>(key: &str, bounds: Bounds<T>) -> Result<Bounds<T>, EsError> {
     if let (Some(min), Some(max)) = &bounds
         && min > max

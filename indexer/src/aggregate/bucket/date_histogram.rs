@@ -55,6 +55,7 @@ impl DateHistogram {
             order: order::read(members.take("order"))?.unwrap_or_default(),
         };
         Format::check(histogram.format.as_ref(), true, &histogram.field)?;
+        read::check_bounds(&histogram.extended_bounds, &histogram.hard_bounds)?;
         members.end()?;
         Ok(Arc::new(histogram))
     }

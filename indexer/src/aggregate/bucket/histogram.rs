@@ -47,6 +47,7 @@ impl Histogram {
             format: read::format(&mut members)?,
             order: order::read(members.take("order"))?.unwrap_or_default(),
         };
+        read::check_bounds(&histogram.extended_bounds, &histogram.hard_bounds)?;
         members.end()?;
         Ok(Arc::new(histogram))
     }
