@@ -229,6 +229,8 @@ const SIGNS: [&str; 22] = [
     ";",
 ];
 const BRACKETS: [&str; 2] = ["[", "]"];
+/// What begins a statement, which there are none of.
+const STATEMENTS: [&str; 11] = ["for", "while", "do", "if", "def", "int", "long", "double", "float", "boolean", "new"];
 
 fn tokens(script: &str) -> Result<Vec<Token>, EsError> {
     let mut tokens = Vec::new();
@@ -237,7 +239,11 @@ fn tokens(script: &str) -> Result<Vec<Token>, EsError> {
         let until = |fits: &dyn Fn(char) -> bool| rest.find(|letter| !fits(letter)).unwrap_or(rest.len());
         let length = if first.is_ascii_alphabetic() || first == '_' {
             let length = until(&|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '.');
-            tokens.push(Token::Name(rest.get(..length).unwrap_or_default().to_owned()));
+            let name = rest.get(..length).unwrap_or_default();
+            if STATEMENTS.contains(&name) {
+                return Err(refused(format!("[{name}] is not supported: only one expression of numbers is"), script));
+            }
+            tokens.push(Token::Name(name.to_owned()));
             length
         } else if first.is_ascii_digit() || first == '.' {
             let (length, number) = number(rest).ok_or_else(|| refused("a number can't be read", script))?;
