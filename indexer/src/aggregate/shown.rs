@@ -8,11 +8,11 @@ use super::partial::{Bucket, Partial};
 use super::pipeline;
 use super::request::{Aggregation, Kind};
 use crate::query::error::EsError;
-use crate::query::limits::BUCKETS_MAX;
+use crate::query::limits::{BUCKETS_MAX, SOURCES_BYTES_MAX};
 
 /// Shows the results of a request's aggregations; none at all when no part was searched.
 pub(crate) fn render(wanted: &[Aggregation], found: Option<Vec<Partial>>) -> Result<Value, EsError> {
-    let mut shown = Shown { buckets: 0, spans: Vec::new() };
+    let mut shown = Shown { buckets: 0, source_bytes: 0, spans: Vec::new() };
     shown.all(wanted, found.unwrap_or_default()).map(Value::Object)
 }
 
@@ -67,6 +67,7 @@ pub(super) struct Span {
 /// An answer on its way.
 pub(super) struct Shown {
     buckets: usize,
+    source_bytes: usize,
     /// The buckets of time around what is shown, outermost first.
     pub(super) spans: Vec<Span>,
 }
@@ -114,6 +115,18 @@ impl Shown {
         let kept = pipeline::kept(children, &bucket.children);
         map.append(&mut self.all(children, bucket.children)?);
         Ok(Row { name, members: map, kept })
+    }
+
+    /// Counts the bytes of an event against what one answer may carry.
+    pub(super) fn take_source(&mut self, bytes: usize) -> Result<(), EsError> {
+        self.source_bytes += bytes;
+        if self.source_bytes <= SOURCES_BYTES_MAX {
+            return Ok(());
+        }
+        let reason = format!(
+            "the events of this answer have more than {SOURCES_BYTES_MAX} bytes; ask for fewer, or for fewer buckets"
+        );
+        Err(EsError::new(429, "circuit_breaking_exception", reason))
     }
 
     /// As [`Shown::row`], for a bucket of time.

@@ -20,6 +20,7 @@ use crate::query::strict::Members;
 use crate::schema::TIMESTAMP;
 use crate::store::Part;
 use crate::store::registry::Mapping;
+use crate::store::source::Sources;
 
 /// Elasticsearch's `index.max_inner_result_window`.
 const WINDOW_MAX: usize = 100;
@@ -101,11 +102,10 @@ impl State for Top {
 }
 
 impl TopHits {
-    fn hit(&self, order: &[SortValue], hit: &Hit) -> Result<Value, EsError> {
+    fn hit(&self, order: &[SortValue], hit: &Hit, answer: &mut Shown) -> Result<Value, EsError> {
         let request = &*self.request;
-        // Hits of a bucket lie far apart: no block is read twice.
-        let store = hit.part.reader.get_store_reader(1)?;
-        let source = fetch::source(&store, hit.doc)?;
+        let source = Sources::open(&hit.part)?.get(hit.doc)?;
+        answer.take_source(source.len())?;
         let mut shown = Map::new();
         shown.insert("_index".to_owned(), hit.part.index.to_string().into());
         shown.insert("_id".to_owned(), fetch::id(&hit.part, hit.doc)?.into());
@@ -154,11 +154,11 @@ impl Aggregator for TopHits {
         Partial::Other(Box::new(Top { total: 0, found: Vec::new(), sort: self.sort.clone(), keep: self.keep() }))
     }
 
-    fn show(&self, _: &[Aggregation], partial: Partial, _: &mut Shown) -> Result<Answer, EsError> {
+    fn show(&self, _: &[Aggregation], partial: Partial, shown: &mut Shown) -> Result<Answer, EsError> {
         let Partial::Other(state) = partial else { return Err(EsError::internal("a metric without a state")) };
         let top: Top = own(state);
         let found = top.found.iter().skip(self.request.from);
-        let hits = found.map(|(order, hit)| self.hit(order, hit)).collect::<Result<Vec<Value>, _>>()?;
+        let hits = found.map(|(order, hit)| self.hit(order, hit, shown)).collect::<Result<Vec<Value>, _>>()?;
         let scored = !hits.is_empty() && (self.request.sort.is_empty() || self.request.track_scores);
         let max_score = if scored { json!(1.0) } else { Value::Null };
         let hits = json!({ "total": { "value": top.total, "relation": "eq" }, "max_score": max_score, "hits": hits });
