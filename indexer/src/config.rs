@@ -43,6 +43,8 @@ pub struct Config {
     /// Documents that were erased by a query are found no more at once; within this time they are gone from the
     /// disk, too.
     pub erase_within: Period,
+    /// Copies of indexes.
+    pub snapshots: Snapshots,
     /// Free disk space that is left alone; what happens below it is told by `disk_policy`.
     pub disk_reserve: ByteSize,
     /// What is done when less than that is free.
@@ -129,6 +131,14 @@ pub struct Retention {
     pub indices: Vec<IndexRetention>,
 }
 
+/// Copies of indexes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Snapshots {
+    /// The folders below which clients may keep repositories of snapshots; none may be kept while there are none.
+    pub paths: Vec<std::path::PathBuf>,
+}
+
 /// What is deleted of some indexes, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -171,6 +181,7 @@ impl Default for Config {
             seal: Seal::default(),
             retention: Retention::default(),
             erase_within: Period::secs(86_400),
+            snapshots: Snapshots::default(),
             disk_reserve: ByteSize(512 << 20),
             disk_policy: DiskPolicy::default(),
             fields_max: 1000,
@@ -206,6 +217,8 @@ impl Checked for Config {
         );
         refuse(self.fields_max < 10, "fields_max", "must be at least 10");
         refuse(self.indices_max < 1, "indices_max", "must be at least 1");
+        let relative = self.snapshots.paths.iter().any(|path| !path.is_absolute());
+        refuse(relative, "snapshots.paths", "must be absolute paths");
         let nameless = self.retention.indices.iter().any(|rule| rule.index.is_empty());
         refuse(nameless, "retention.indices", "every rule needs an `index`: a name or a pattern");
         refuse(self.topic.is_empty(), "topic", "must not be empty");

@@ -20,6 +20,7 @@ mod params;
 mod refused;
 mod search;
 mod shape;
+mod snapshot;
 mod stats;
 mod tasks;
 mod upkeep;
@@ -185,6 +186,17 @@ fn managing() -> Router<Api> {
         .route("/", get(identity::info))
         .route("/_license", get(identity::get_license))
         .route("/_xpack", get(identity::xpack))
+        .route("/_snapshot", get(snapshot::repositories))
+        .route(
+            "/_snapshot/{repository}",
+            get(snapshot::repositories).put(snapshot::register).post(snapshot::register).delete(snapshot::unregister),
+        )
+        .route(
+            "/_snapshot/{repository}/{snapshot}",
+            get(snapshot::show).put(snapshot::create).post(snapshot::create).delete(snapshot::delete),
+        )
+        .route("/_snapshot/{repository}/{snapshot}/_status", get(snapshot::status))
+        .route("/_snapshot/{repository}/{snapshot}/_restore", post(snapshot::restore))
         .route("/_logmill/store", get(upkeep::store_all))
         .route("/_logmill/store/{index}", get(upkeep::store))
         .route("/_logmill/verify", post(upkeep::verify_all))

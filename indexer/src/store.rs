@@ -25,6 +25,7 @@ mod repair;
 mod retention;
 pub(crate) mod seal;
 mod seqs;
+pub(crate) mod snapshot;
 pub(crate) mod source;
 mod split;
 #[cfg(test)]
@@ -73,6 +74,8 @@ pub(crate) struct Store {
     manifest: Mutex<Manifest>,
     /// One flush at a time.
     flushing: Mutex<()>,
+    /// One snapshot or restore at a time.
+    snapshots: Mutex<()>,
     /// Held while parts in memory are merged, so that a flush never cuts through a merge.
     memory_merges: Mutex<()>,
     /// One split is sealed at a time: bounds the memory.
@@ -372,6 +375,7 @@ fn meta_of(state: &IndexState) -> IndexMeta {
         mapping: state.mapping.clone(),
         splits: BTreeMap::new(),
         max_age_ms: None,
+        restored: false,
     }
 }
 

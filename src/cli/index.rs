@@ -33,4 +33,32 @@ pub(crate) enum IndexVerb {
     /// Rebuilds damaged splits from the bus, as far as it still has their events. Works on a running indexer, or on the
     /// store of one that is stopped. The exit code is 1 when documents are lost for good.
     Repair,
+    /// Copies indexes to a folder while the indexer runs; files that an earlier snapshot has are not copied again.
+    Snapshot {
+        /// The snapshot's name.
+        name: String,
+        /// The repository that it goes to.
+        #[arg(long, short = 'r', default_value = "default")]
+        repository: String,
+        /// Registers the repository at this folder first; it must be below one of `indexer.snapshots.paths`.
+        #[arg(long, value_name = "DIR")]
+        location: Option<String>,
+        /// Which indexes, separated by commas; patterns are names, too [default: all].
+        #[arg(long, short = 'i', value_delimiter = ',')]
+        index: Vec<String>,
+    },
+    /// Brings back indexes from a snapshot, under names that no index has.
+    Restore {
+        /// The snapshot's name.
+        name: String,
+        /// The repository that it is in.
+        #[arg(long, short = 'r', default_value = "default")]
+        repository: String,
+        /// Which indexes, separated by commas; patterns are names, too [default: all].
+        #[arg(long, short = 'i', value_delimiter = ',')]
+        index: Vec<String>,
+        /// Goes before every name, for instance old-.
+        #[arg(long, default_value = "")]
+        prefix: String,
+    },
 }

@@ -3,6 +3,7 @@
 
 mod mend;
 mod show;
+mod snapshot;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,6 +24,16 @@ pub(crate) async fn run(config: &Config, asked: &Index) -> Result<ExitCode> {
     match &asked.verb {
         IndexVerb::List { index } => show::list(&client(config, asked)?, index, asked.json).await?,
         IndexVerb::Show { index } => show::splits(&client(config, asked)?, index, asked.json).await?,
+        IndexVerb::Snapshot { name, repository, location, index } => {
+            let client = client(config, asked)?;
+            if let Some(location) = location {
+                snapshot::register(&client, repository, location).await?;
+            }
+            snapshot::make(&client, repository, name, index, asked.json).await?;
+        }
+        IndexVerb::Restore { name, repository, index, prefix } => {
+            snapshot::restore(&client(config, asked)?, repository, name, index, prefix, asked.json).await?;
+        }
         IndexVerb::Verify => return mend::verify(config, asked).await,
         IndexVerb::Repair => return mend::repair(config, asked).await,
     }

@@ -30,8 +30,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("/{index}/_update_by_query", "documents can't be changed: logs are appended"),
     ("/_reindex", "reindexing is not supported: events can be read from the bus again"),
     ("/_xpack/usage", "usage is not counted: see [_xpack] for what there is, and /metrics"),
-    ("/_snapshot", "snapshots are not supported"),
-    ("/_snapshot/{name}", "snapshots are not supported"),
     ("/_sql", "SQL is not supported: use [_search]"),
     ("/_query", "ES|QL is not supported: use [_search]"),
 ];

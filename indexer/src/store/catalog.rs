@@ -36,7 +36,7 @@ impl IndexState {
 }
 
 /// Tells apart indexes that had one name after each other; shaped as Elasticsearch's.
-fn uuid() -> Arc<str> {
+pub(crate) fn uuid() -> Arc<str> {
     use base64::Engine as _;
     // The clock's nanoseconds differ for two indexes of one name; the process tells machines' copies apart.
     let nanos = jiff::Timestamp::now().as_nanosecond().to_be_bytes();

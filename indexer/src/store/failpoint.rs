@@ -3,7 +3,7 @@
 
 /// The places, in the order in which a document meets them.
 #[cfg(test)]
-pub(crate) const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 11] = [
     "ingest.before_publish",
     "flush.before_manifest",
     "flush.after_manifest",
@@ -13,6 +13,8 @@ pub(crate) const NAMES: [&str; 9] = [
     "erase.before_settle",
     "retention.before_manifest",
     "retention.after_manifest",
+    "snapshot.between_splits",
+    "snapshot.before_description",
 ];
 
 /// Passes a place.

@@ -64,6 +64,11 @@ impl Store {
                     .to_owned(),
             );
         }
+        // Links that a snapshot held when the process ended.
+        match std::fs::remove_dir_all(folder.join("snapshotting")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
         let highest = remove_orphans(folder, &manifest, &mut findings).map_err(failed)?;
         let catalog = open_splits(folder, &mut manifest, &mut findings).map_err(failed)?;
         let mut progress = Progress::default();
@@ -75,6 +80,7 @@ impl Store {
             changes: Mutex::new(Pending::default()),
             manifest: Mutex::new(manifest),
             flushing: Mutex::default(),
+            snapshots: Mutex::default(),
             memory_merges: Mutex::default(),
             sealing: Mutex::default(),
             forced: AtomicU64::new(0),

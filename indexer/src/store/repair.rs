@@ -44,11 +44,16 @@ fn counting(split: &SplitMeta) -> u64 {
 impl Store {
     /// The splits that are damaged and not repaired yet.
     pub(crate) fn damages(&self) -> Vec<Damage> {
-        let quarantine = self.manifest.lock().state().quarantine.clone();
+        let (quarantine, foreign): (_, BTreeSet<Arc<str>>) = {
+            let manifest = self.manifest.lock();
+            let restored = manifest.state().indexes.iter().filter(|(_, meta)| meta.restored);
+            (manifest.state().quarantine.clone(), restored.map(|(name, _)| name.clone()).collect())
+        };
         let aside = self.folder.join("quarantine");
         let damage = |(id, damaged): (u64, Quarantined)| {
             let held = Seqs::read(&split::folder_of(&aside, id));
             let held = held.inspect_err(|error| tracing::warn!(split = id, %error, "what it held is not known")).ok();
+            let held = held.filter(|_| !foreign.contains(&damaged.index));
             let held = held.map(|held| held.without(&damaged.split.gone));
             Damage {
                 split: id,
@@ -86,6 +91,39 @@ impl Store {
         let meta = split::write(&self.splits_folder(), self.next_part(), parts, &Form::hot())?;
         let part = split::open(&self.splits_folder(), &index, &meta)?;
         rebuilt.0.push((meta, part));
+        Ok(())
+    }
+
+    /// Compares splits with what was written, before a merge makes new ones of them: what is damaged must not become
+    /// what looks whole. A damaged one is put aside.
+    ///
+    /// # Errors
+    /// When one is damaged.
+    pub(super) fn check_sources(&self, parts: &[Arc<Part>]) -> Result<(), FlushError> {
+        for part in parts {
+            let found = {
+                let manifest = self.manifest.lock();
+                let index = manifest.state().indexes.get(&part.index);
+                index.and_then(|index| index.splits.get(&part.id)).cloned()
+            };
+            if let Some(meta) = found
+                && let Err(error) = split::verify(&self.splits_folder(), &meta)
+            {
+                self.put_aside(&part.index, part.id, &error)?;
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a damaged split out of every search and keeps its files.
+    pub(super) fn put_aside(&self, index: &Arc<str>, id: u64, error: &split::SplitError) -> io::Result<()> {
+        let mut manifest = self.manifest.lock();
+        manifest.append(&Edit::Quarantine { index: index.clone(), split: id, reason: error.to_string() })?;
+        self.change(|catalog, _| {
+            let _ = catalog.replace(index, &[id], None);
+        });
+        super::open::quarantine(&self.folder, id);
         Ok(())
     }
 

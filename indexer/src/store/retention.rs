@@ -105,20 +105,18 @@ impl Store {
             found.map(|(name, meta)| (name.clone(), meta.clone()))?
         };
         let error = split::verify(&self.splits_folder(), &meta).err()?;
-        let mut manifest = self.manifest.lock();
-        let named = manifest.state().splits().any(|split| split.id == id);
-        if !named || self.changes.lock().taken.contains(&id) {
-            return None;
+        {
+            let manifest = self.manifest.lock();
+            let named = manifest.state().splits().any(|split| split.id == id);
+            // A merge that works on it finds out by itself.
+            if !named || self.changes.lock().taken.contains(&id) {
+                return None;
+            }
         }
-        let edit = Edit::Quarantine { index: index.clone(), split: id, reason: error.to_string() };
-        if let Err(error) = manifest.append(&edit) {
+        if let Err(error) = self.put_aside(&index, id, &error) {
             return Some(format!("a split of {index} is damaged and can't be put aside: {error}"));
         }
-        self.change(|catalog, _| {
-            let _ = catalog.replace(&index, &[id], None);
-        });
-        super::open::quarantine(&self.folder, id);
-        manifest.state().quarantine.get(&id).map(super::repair::in_words)
+        self.manifest.lock().state().quarantine.get(&id).map(super::repair::in_words)
     }
 
     /// Refuses to write when that would leave less free space than is to be left alone.

@@ -174,6 +174,7 @@ impl Store {
         let removed: Vec<PartId> = parts.iter().map(|part| part.id).collect();
         let folder = self.splits_folder();
         self.check_disk_reserve()?;
+        self.check_sources(parts)?;
         failpoint::hit("merge.before_write");
         let arrived_ms = parts.iter().map(|part| part.arrived_ms).max().unwrap_or_default();
         let form = Form { sealed, stop: self.stopping.clone(), arrived_ms };

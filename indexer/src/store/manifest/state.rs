@@ -22,6 +22,9 @@ pub(crate) struct State {
     /// Splits that are damaged and not repaired yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) quarantine: BTreeMap<u64, Quarantined>,
+    /// Folders of snapshots by the names that clients gave them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) repositories: BTreeMap<String, String>,
 }
 
 /// An index.
@@ -36,6 +39,9 @@ pub(crate) struct IndexMeta {
     /// How old its events may become, as a lifecycle policy has it, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_age_ms: Option<u64>,
+    /// It comes from a snapshot: its documents' numbers may be of another bus.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) restored: bool,
 }
 
 /// A split: a folder named after its id.
@@ -143,6 +149,8 @@ pub(crate) enum Edit {
     },
     /// What could be had of a damaged split is in others now.
     Repair { split: u64, added: Vec<SplitMeta> },
+    /// A repository of snapshots was registered, or forgotten.
+    Repository { name: String, location: Option<String> },
     /// How old the events of an index may become was changed.
     Age {
         #[serde(with = "text")]
@@ -199,6 +207,10 @@ impl State {
                     index.splits.extend(added.iter().map(|split| (split.id, split.clone())));
                 }
             }
+            Edit::Repository { name, location } => match location {
+                Some(location) => drop(self.repositories.insert(name.clone(), location.clone())),
+                None => drop(self.repositories.remove(name)),
+            },
             Edit::Age { index, max_age_ms } => {
                 if let Some(index) = self.indexes.get_mut(index) {
                     index.max_age_ms = *max_age_ms;

@@ -28,6 +28,7 @@ fn flush(number: u64) -> Edit {
         mapping: Arc::default(),
         splits: [(number, split(number))].into(),
         max_age_ms: None,
+        restored: false,
     };
     let origin = Origin { generation: 0, start: number, end: number + 1, part: 0 };
     Edit::Flush {
@@ -54,9 +55,12 @@ fn edits() -> Vec<Edit> {
                 mapping: Arc::default(),
                 splits: Default::default(),
                 max_age_ms: None,
+                restored: false,
             },
         },
         Edit::Forget { before_day: 3 },
+        Edit::Repository { name: "keep".into(), location: Some("/mnt/keep".into()) },
+        Edit::Repository { name: "old".into(), location: None },
         Edit::Quarantine { index: "logs".into(), split: 4, reason: "cut".into() },
         Edit::Repair { split: 4, added: vec![split(5)] },
         Edit::Quarantine { index: "logs".into(), split: 5, reason: "cut".into() },
