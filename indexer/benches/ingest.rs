@@ -1,6 +1,6 @@
 //! How fast the store takes events up, how soon they are found, what they take on disk and how fast they are read:
 //! `cargo bench -p logmill-indexer --features bench --bench ingest -- [events=500000] [rate=0] [searchers=0] [access] [seal]
-//! [blocks=BYTES] [file=EVENTS.ndjson]`. It says what it measured; what was measured where is recorded in docs/BENCHMARKS.md.
+//! [synthetic] [blocks=BYTES] [file=EVENTS.ndjson]`. It says what it measured; what was measured where is recorded in docs/BENCHMARKS.md.
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -14,6 +14,7 @@ fn main() {
         file: word("file"),
         access_only: has("access"),
         seal: has("seal"),
+        synthetic: has("synthetic"),
         block_bytes: number("blocks"),
     });
 }

@@ -31,6 +31,8 @@ pub struct Options {
     pub access_only: bool,
     /// Seals everything and measures that.
     pub seal: bool,
+    /// Seals without what the columns know.
+    pub synthetic: bool,
     /// Blocks of sealed splits.
     pub block_bytes: Option<u64>,
 }
@@ -39,6 +41,9 @@ pub struct Options {
 pub fn run(options: &Options) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut config = Config::default();
+    if options.synthetic {
+        config.source = crate::config::SourceMode::Synthetic;
+    }
     if let Some(bytes) = options.block_bytes {
         config.seal.block_bytes.0 = bytes;
     }
@@ -65,7 +70,7 @@ pub fn run(options: &Options) {
 }
 
 fn seal(store: &Arc<Store>, workload: &Workload) {
-    let running = Running::watch();
+    let running = Running::start(store);
     let (begun, cpu) = (Instant::now(), machine::cpu_time("/proc/self/stat"));
     let names: Vec<_> = store.indices().into_iter().map(|index| index.name).collect();
     for name in names {

@@ -38,6 +38,9 @@ pub struct Config {
     pub split_bytes_max: ByteSize,
     /// When events are written for good, and how.
     pub seal: Seal,
+    /// How sealed splits keep events: as they were sent, or without what their columns know. What is shown is the
+    /// same, byte for byte; `synthetic` takes less space, and somewhat longer to show many events.
+    pub source: SourceMode,
     /// What is deleted, and when.
     pub retention: Retention,
     /// Documents that were erased by a query are found no more at once; within this time they are gone from the
@@ -96,6 +99,17 @@ impl Default for Remote {
             template: true,
         }
     }
+}
+
+/// How sealed splits keep events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceMode {
+    /// As they were sent.
+    #[default]
+    Exact,
+    /// Put together from columns and what is not in them.
+    Synthetic,
 }
 
 /// When events are written for good, and how: the splits of a stretch of time that is over are written once more,
@@ -179,6 +193,7 @@ impl Default for Config {
             flush_bytes: ByteSize(64 << 20),
             split_bytes_max: ByteSize(512 << 20),
             seal: Seal::default(),
+            source: SourceMode::default(),
             retention: Retention::default(),
             erase_within: Period::secs(86_400),
             snapshots: Snapshots::default(),

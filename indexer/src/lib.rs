@@ -15,6 +15,6 @@ mod schema;
 mod service;
 mod store;
 
-pub use config::{Config, DiskPolicy, Identity, IndexRetention, Remote, Retention, Seal, Snapshots};
+pub use config::{Config, DiskPolicy, Identity, IndexRetention, Remote, Retention, Seal, Snapshots, SourceMode};
 pub use offline::{Offline, OfflineError};
 pub use service::{BuildError, RunError, Service};

@@ -28,6 +28,7 @@ mod seqs;
 pub(crate) mod snapshot;
 pub(crate) mod source;
 mod split;
+mod synthetic;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod upkeep;

@@ -53,7 +53,7 @@ impl Running {
         Self { upkeep: Some(upkeep), ..Self::watch() }
     }
 
-    pub(super) fn watch() -> Self {
+    fn watch() -> Self {
         let (stop, peak): (Arc<AtomicBool>, Arc<Mutex<Rss>>) = Default::default();
         let watcher = {
             let (stop, peak) = (stop.clone(), peak.clone());

@@ -10,6 +10,9 @@ use super::part::{self, Label, Part, PartId, Place};
 
 /// Parts of one level that become one of the next: measured best at 8 to 16.
 const FAN_IN: usize = 10;
+/// The same for parts that were merged before. Ten of those are as many as come between two flushes: to merge them
+/// just before they go to disk would be a third pass over every event for nothing.
+const LATER_FAN_IN: usize = 20;
 
 impl Store {
     /// Merges some parts in memory; false when there is nothing to merge.
@@ -55,7 +58,8 @@ impl Store {
 fn of_one_level(parts: &[Arc<Part>]) -> Option<Vec<Arc<Part>>> {
     let levels = parts.iter().map(|part| part.level).max()?;
     (0..=levels).find_map(|level| {
-        let same: Vec<_> = parts.iter().filter(|part| part.level == level).take(FAN_IN).cloned().collect();
-        (same.len() == FAN_IN).then_some(same)
+        let wanted = if level == 0 { FAN_IN } else { LATER_FAN_IN };
+        let same: Vec<_> = parts.iter().filter(|part| part.level == level).take(wanted).cloned().collect();
+        (same.len() == wanted).then_some(same)
     })
 }

@@ -13,6 +13,7 @@ use super::pending::{Pending, Ticket};
 use super::plan::{Candidate, Rules, Run};
 use super::split::Form;
 use super::{Store, failpoint, split};
+use crate::config::SourceMode;
 
 /// While a merge that began before is at work, its end is looked for this often.
 const BUSY_TICK: Duration = Duration::from_millis(20);
@@ -145,20 +146,27 @@ impl Store {
     }
 
     fn seal_taken(&self, parts: &[Arc<Part>], mut ticket: Ticket) -> Result<Sealed, FlushError> {
-        let written = self.rewrite(parts, &mut ticket, Some(self.sealed_form()));
+        let form = parts.first().map(|part| self.sealed_form(&part.index));
+        let written = self.rewrite(parts, &mut ticket, form);
         self.changes.lock().give_back(parts.iter(), &ticket);
         let (docs, bytes_after) = written?.map_or((0, 0), |meta| (meta.docs, meta.bytes));
         Ok(Sealed { docs, bytes_before: parts.iter().map(|part| part.bytes).sum(), bytes_after })
     }
 
-    fn sealed_form(&self) -> SealedForm {
+    fn sealed_form(&self, index: &str) -> SealedForm {
         // The block size is checked to be at most some MiB.
-        SealedForm { block_bytes: usize::try_from(self.config.seal.block_bytes.0).unwrap_or(1 << 20) }
+        let block_bytes = usize::try_from(self.config.seal.block_bytes.0).unwrap_or(1 << 20);
+        SealedForm { block_bytes, synthetic: self.is_synthetic(index) }
+    }
+
+    /// Whether sealed splits of an index keep of its events only what their columns do not know.
+    pub(super) fn is_synthetic(&self, _index: &str) -> bool {
+        self.config.source == SourceMode::Synthetic
     }
 
     /// Puts one split in the place of some; it is sealed if any of them was.
     pub(super) fn merge_on_disk(&self, parts: &[Arc<Part>], ticket: &mut Ticket) -> Result<(), FlushError> {
-        let sealed = parts.iter().any(|part| part.sealed).then(|| self.sealed_form());
+        let sealed = parts.iter().find(|part| part.sealed).map(|part| self.sealed_form(&part.index));
         self.rewrite(parts, ticket, sealed).map(drop)
     }
 

@@ -8,6 +8,7 @@ use tantivy::store::StoreReader;
 use tantivy::{DocId, TantivyError};
 
 use super::Part;
+use super::synthetic::{self, Columns, RESIDUE};
 
 /// A page's hits of one part lie close together: a few decompressed blocks are enough.
 const CACHED_BLOCKS: usize = 8;
@@ -15,6 +16,7 @@ const CACHED_BLOCKS: usize = 8;
 /// Reads the events of one part.
 pub(crate) struct Sources {
     store: StoreReader,
+    columns: Columns,
 }
 
 impl Sources {
@@ -23,7 +25,8 @@ impl Sources {
     /// # Errors
     /// When they can't be read.
     pub(crate) fn open(part: &Part) -> tantivy::Result<Self> {
-        Ok(Self { store: part.reader.get_store_reader(CACHED_BLOCKS)? })
+        let columns = Columns::new(part.reader.fast_fields().clone());
+        Ok(Self { store: part.reader.get_store_reader(CACHED_BLOCKS)?, columns })
     }
 
     /// The event of a document: a JSON object.
@@ -32,7 +35,12 @@ impl Sources {
     /// When it can't be read.
     pub(crate) fn get(&mut self, doc: DocId) -> tantivy::Result<Vec<u8>> {
         let Stored(bytes) = self.store.get(doc)?;
-        bytes.ok_or_else(|| TantivyError::InternalError(format!("document {doc} is kept without its event")))
+        let bytes =
+            bytes.ok_or_else(|| TantivyError::InternalError(format!("document {doc} is kept without its event")))?;
+        if bytes.first() != Some(&RESIDUE) {
+            return Ok(bytes);
+        }
+        synthetic::event(&bytes, &mut self.columns, doc).map_err(|error| TantivyError::InternalError(error.to_string()))
     }
 }
 

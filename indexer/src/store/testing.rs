@@ -20,6 +20,26 @@ pub(crate) fn store_of(index: &str, documents: &[serde_json::Value], docs_a_part
     store
 }
 
+/// Adds events as they are written; their `seq` goes on from the documents that the store has.
+pub(crate) fn add_texts(store: &Store, index: &str, events: &[&str], docs_a_part: usize) {
+    let mut seq: u64 = store.indices().iter().map(|index| index.docs).sum();
+    let name: Arc<str> = index.into();
+    for chunk in events.chunks(docs_a_part.max(1)) {
+        let known = store.index_types(index).map(|(_, mapping)| mapping);
+        let mut registry = Registry::new(known.unwrap_or_default(), 1000);
+        let mut building = Building::new(name.clone()).unwrap();
+        for event in chunk {
+            let facts = RecordFacts { time_ns: 0, seq, id: None, version: 1 };
+            seq += 1;
+            let event = bytes::Bytes::copy_from_slice(event.as_bytes());
+            building.add(parse::document(&event, facts, &mut registry).0).unwrap();
+        }
+        let part = building.finish(store.next_part()).unwrap();
+        let mappings = HashMap::from([(name.clone(), registry.mapping())]);
+        store.publish(Batch { parts: vec![part], mappings, ..Batch::default() }).unwrap();
+    }
+}
+
 /// Adds documents; their `seq` goes on from the highest that the store has. `_id` in a document is the
 /// client's id and is taken out of the source; it replaces an earlier document of the same id.
 pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], docs_a_part: usize) {

@@ -130,7 +130,7 @@ fn documents_replaced_while_their_split_is_sealed_stay_replaced_through_a_crash(
     testing::add(&store, "logs-a", &[with_id("id-3", "new 3"), with_id("id-7", "new 7")], 2);
     store.flush().unwrap();
     testing::add(&store, "logs-a", &[with_id("id-9", "new 9")], 1);
-    store.rewrite(&parts, &mut ticket, Some(SealedForm { block_bytes: 64 << 10 })).unwrap().unwrap();
+    store.rewrite(&parts, &mut ticket, Some(SealedForm { block_bytes: 64 << 10, synthetic: false })).unwrap().unwrap();
     store.changes.lock().give_back(parts.iter(), &ticket);
     let texts = messages(&store);
     assert_eq!(texts.len(), 50);
@@ -164,7 +164,11 @@ fn a_stopped_store_leaves_the_sources_and_a_crash_leaves_orphans_only() {
     store.stopping.store(false, Ordering::Release);
     // A crash between the split and the manifest: the split is there, and counts for nothing.
     let parts = store.view("_all", None).unwrap().parts;
-    let form = Form { sealed: Some(SealedForm { block_bytes: 64 << 10 }), stop: Arc::default(), arrived_ms: 1 };
+    let form = Form {
+        sealed: Some(SealedForm { block_bytes: 64 << 10, synthetic: false }),
+        stop: Arc::default(),
+        arrived_ms: 1,
+    };
     split::write(&store.splits_folder(), store.next_part(), &parts, &form).unwrap();
     drop(parts);
     drop(store);
