@@ -1,6 +1,7 @@
 """kill -9 of `logmill indexer` at random instants of ingest, flush, merge and deletion, INDEX_KILLS times (6 unless told):
 every record of the bus is found exactly once, except those of deletions that were answered, which never come back."""
 
+import logging
 import os
 import random
 import threading
@@ -15,6 +16,9 @@ from harness import wait_for
 KILLS = int(os.environ.get("INDEX_KILLS", "6"))
 RATE = int(os.environ.get("INDEX_KILLS_RATE", "3000"))
 TOPIC = "logs.parsed"
+# The bus ends before the writers do, and that it is away is then no news.
+QUIET = logging.getLogger("librdkafka, quietly")
+QUIET.setLevel(logging.CRITICAL)
 # Documents of one deletion; deletions never overlap, so what each of them was to take is known.
 ERASED_AT_ONCE = 50
 # Everything happens as often as it can: a flush, and with it a split, several times a second.
@@ -27,7 +31,7 @@ class Writer(threading.Thread):
     def __init__(self, bootstrap):
         super().__init__(daemon=True)
         self.written, self.ending = 0, threading.Event()
-        self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5})
+        self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "logger": QUIET})
 
     def run(self):
         while not self.ending.is_set():
