@@ -122,7 +122,7 @@ impl<'a> Collector<'a> {
 /// Whether an aggregation looks at more than the documents that match, so that no part may be left out.
 pub(crate) fn needs_all_parts(aggregations: &[Aggregation]) -> bool {
     aggregations.iter().any(|aggregation| {
-        aggregation.collected().is_some_and(|collected| collected.needs_all_parts())
+        aggregation.collected().is_some_and(aggregator::Aggregator::needs_all_parts)
             || needs_all_parts(&aggregation.children)
     })
 }

@@ -198,4 +198,75 @@ proptest! {
         }
         prop_assert!(same(&Value::Array(found.clone()), &Value::Array(expected.clone())), "{found:?}\nexpected {expected:?}");
     }
+
+    #[test]
+    fn automatic_widths_are_the_narrowest_that_fit(
+        more in prop::collection::vec(event(), 0..50),
+        target in 1i64..60,
+        docs_a_part in 1usize..30,
+    ) {
+        let events: Vec<Value> = std::iter::once(first()).chain(more).collect();
+        let store = store_of("logs-a", &events, docs_a_part);
+        let found = search(&store, json!({"size": 0, "aggs": {"a": {"auto_date_histogram": {"field": "@timestamp", "buckets": target}}}}));
+        let mut times: Vec<i64> = living(&events).iter().map(naive::time).collect();
+        times.sort_unstable();
+        let (oldest, newest) = (times[0], times[times.len() - 1]);
+        // Days and weeks are wide enough for the four days that there are.
+        let (unit, step, name) = [("s", 1000, &[1, 5, 10, 30][..]), ("m", 60_000, &[1, 5, 10, 30][..]), ("h", 3_600_000, &[1, 3, 12][..]), ("d", 86_400_000, &[1, 7][..])]
+            .into_iter()
+            .flat_map(|(letter, unit, steps)| steps.iter().map(move |step| (unit, *step, format!("{step}{letter}"))))
+            .find(|(unit, step, _)| (newest.div_euclid(*unit) - oldest.div_euclid(*unit)) / step < target)
+            .unwrap();
+        let start = oldest.div_euclid(unit) * unit;
+        let number = (newest.div_euclid(unit) - oldest.div_euclid(unit)) / step + 1;
+        let buckets: Vec<(i64, u64)> = (0..number).map(|at| {
+            let (from, to) = (start + at * step * unit, start + (at + 1) * step * unit);
+            (from, times.iter().filter(|time| (from..to).contains(*time)).count() as u64)
+        }).collect();
+        let shown: Vec<(i64, u64)> = found["aggregations"]["a"]["buckets"].as_array().unwrap().iter()
+            .map(|bucket| (bucket["key"].as_i64().unwrap(), bucket["doc_count"].as_u64().unwrap())).collect();
+        prop_assert_eq!(&found["aggregations"]["a"]["interval"], &json!(name));
+        prop_assert_eq!(shown, buckets);
+    }
+
+    #[test]
+    fn pipelines_agree_with_the_buckets_that_they_read(
+        more in prop::collection::vec(event(), 0..50),
+        width in 1usize..4,
+        docs_a_part in 1usize..30,
+    ) {
+        let events: Vec<Value> = std::iter::once(first()).chain(more).collect();
+        let store = store_of("logs-a", &events, docs_a_part);
+        let found = search(&store, json!({"size": 0, "aggs": {
+            "a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "6h"}, "aggs": {
+                "s": {"sum": {"field": "n"}},
+                "total": {"cumulative_sum": {"buckets_path": "s"}},
+                "change": {"derivative": {"buckets_path": "s", "gap_policy": "insert_zeros"}},
+                "moving": {"moving_fn": {"buckets_path": "_count", "window": width, "script": "MovingFunctions.max(values)"}},
+                "twice": {"bucket_script": {"buckets_path": {"n": "_count"}, "script": "params.n * 2 > 4 ? params.n : -1"}},
+            }},
+            "most": {"max_bucket": {"buckets_path": "a>_count"}},
+            "mean": {"avg_bucket": {"buckets_path": "a>_count"}},
+        }}));
+        let buckets = found["aggregations"]["a"]["buckets"].as_array().unwrap();
+        let counts: Vec<f64> = buckets.iter().map(|bucket| bucket["doc_count"].as_f64().unwrap()).collect();
+        let sums: Vec<f64> = buckets.iter().map(|bucket| bucket["s"]["value"].as_f64().unwrap()).collect();
+        let close = |value: &Value, expected: f64| value["value"].as_f64().is_some_and(|value| (value - expected).abs() < 1e-9);
+        for (at, bucket) in buckets.iter().enumerate() {
+            prop_assert!(close(&bucket["total"], sums[..=at].iter().sum()), "{bucket}");
+            if at > 0 {
+                prop_assert!(close(&bucket["change"], sums[at] - sums[at - 1]), "{bucket}");
+            }
+            let window = &counts[at.saturating_sub(width)..at];
+            if window.is_empty() {
+                prop_assert_eq!(&bucket["moving"]["value"], &Value::Null);
+            } else {
+                prop_assert!(close(&bucket["moving"], window.iter().copied().fold(0.0, f64::max)), "{bucket}");
+            }
+            prop_assert!(close(&bucket["twice"], if counts[at] > 2.0 { counts[at] } else { -1.0 }), "{bucket}");
+        }
+        let aggregations = &found["aggregations"];
+        prop_assert!(close(&aggregations["most"], counts.iter().copied().fold(0.0, f64::max)));
+        prop_assert!(close(&aggregations["mean"], counts.iter().sum::<f64>() / counts.len() as f64));
+    }
 }

@@ -133,7 +133,7 @@ pub(super) fn date_ms(value: &Value, zone: &TimeZone, what: &str) -> Result<i64,
             ms.ok_or_else(|| EsError::parsing(format!("{what} needs a date, not [{number}]")))
         }
         Value::String(text) => datemath::parse_rounded(text, Timestamp::now(), zone, false)
-            .map(|instant| instant.as_millisecond())
+            .map(Timestamp::as_millisecond)
             .map_err(|error| EsError::new(400, "parse_exception", error.to_string())),
         other => Err(EsError::parsing(format!("{what} needs a date, not {}", kind(other)))),
     }

@@ -77,7 +77,7 @@ impl Aggregator for AdjacencyMatrix {
         let Partial::Keyed(buckets) = partial else { return Err(EsError::internal("a matrix without keys")) };
         let mut sorted: Vec<(Key, Bucket)> = buckets.into_iter().collect();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        let rows = sorted.into_iter().map(|(key, bucket)| row(key, bucket, None, children, shown));
+        let rows = sorted.into_iter().map(|(key, bucket)| row(&key, bucket, None, children, shown));
         Ok(Answer::Buckets { members: Map::new(), rows: rows.collect::<Result<_, _>>()?, keyed: false })
     }
 }

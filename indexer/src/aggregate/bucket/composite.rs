@@ -290,13 +290,16 @@ impl Aggregator for Composite {
     }
 }
 
+/// How often each combination of places is there.
+type Counts = BTreeMap<Box<[u128]>, u64>;
+
 struct CompositeCollector<'a> {
     request: &'a Composite,
     sources: Vec<PartSource<'a>>,
     lists: Vec<Vec<u128>>,
     after: Option<Vec<u128>>,
     /// The first combinations so far; never more than the page. What is not among a part's first is not among all.
-    found: BTreeMap<Box<[u128]>, u64>,
+    found: Counts,
     /// Documents that are to be told to the children, when it is known which buckets there are.
     docs: Bits,
     children: Siblings<'a>,
@@ -307,7 +310,7 @@ impl CompositeCollector<'_> {
     fn each_place(
         &mut self,
         doc: DocId,
-        each: &mut dyn FnMut(&mut BTreeMap<Box<[u128]>, u64>, &[u128]) -> Result<(), EsError>,
+        each: &mut dyn FnMut(&mut Counts, &[u128]) -> Result<(), EsError>,
     ) -> Result<(), EsError> {
         for (source, list) in self.sources.iter_mut().zip(&mut self.lists) {
             source.places(doc, list);

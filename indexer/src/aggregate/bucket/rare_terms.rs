@@ -81,7 +81,7 @@ impl Aggregator for RareTerms {
         sorted.sort_by(|a, b| a.1.count.cmp(&b.1.count).then_with(|| a.0.cmp(&b.0)));
         let mut rows = Vec::with_capacity(sorted.len());
         for (key, bucket) in sorted {
-            rows.push(row(key, bucket, self.format.as_ref(), children, shown)?);
+            rows.push(row(&key, bucket, self.format.as_ref(), children, shown)?);
         }
         Ok(Answer::Buckets { members: Map::new(), rows, keyed: false })
     }

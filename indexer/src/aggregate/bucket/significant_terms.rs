@@ -210,7 +210,7 @@ impl Aggregator for SignificantTerms {
         scored.truncate(self.size);
         let mut rows = Vec::with_capacity(scored.len());
         for (score, behind, key, bucket) in scored {
-            let mut row = row(key, bucket, self.format.as_ref(), children, shown)?;
+            let mut row = row(&key, bucket, self.format.as_ref(), children, shown)?;
             row.members.insert("score".to_owned(), json_f64(score));
             row.members.insert("bg_count".to_owned(), behind.into());
             rows.push(row);

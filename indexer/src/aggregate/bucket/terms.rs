@@ -107,7 +107,7 @@ impl Sizing {
         let error = self.show_error.then(|| 0.into());
         let mut rows = Vec::with_capacity(sorted.len());
         for (key, bucket) in sorted {
-            let mut row = row(key, bucket, format, children, shown)?;
+            let mut row = row(&key, bucket, format, children, shown)?;
             if let Some(error) = &error {
                 row.members.insert("doc_count_error_upper_bound".to_owned(), Value::clone(error));
             }
@@ -122,7 +122,7 @@ impl Sizing {
 
 /// A bucket with a key.
 pub(super) fn row(
-    key: Key,
+    key: &Key,
     bucket: Bucket,
     format: Option<&Format>,
     children: &[Aggregation],

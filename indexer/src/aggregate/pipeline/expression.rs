@@ -120,8 +120,11 @@ fn binary(operator: &str, left: Outcome, right: Outcome) -> Result<Outcome, EsEr
     })
 }
 
+/// A function and its name.
+type Named<F> = (&'static str, F);
+
 /// Functions of one number.
-const MATH: [(&str, fn(f64) -> f64); 12] = [
+const MATH: [Named<fn(f64) -> f64>; 12] = [
     ("Math.abs", f64::abs),
     ("Math.ceil", f64::ceil),
     ("Math.floor", f64::floor),
@@ -136,7 +139,7 @@ const MATH: [(&str, fn(f64) -> f64); 12] = [
     ("Math.signum", |number| if number == 0.0 { number } else { number.signum() }),
 ];
 /// Functions of two.
-const MATH_OF_TWO: [(&str, fn(f64, f64) -> f64); 3] =
+const MATH_OF_TWO: [Named<fn(f64, f64) -> f64>; 3] =
     [("Math.max", f64::max), ("Math.min", f64::min), ("Math.pow", f64::powf)];
 
 fn call(name: &str, arguments: &[Expression], scope: &Scope<'_>) -> Result<Outcome, EsError> {

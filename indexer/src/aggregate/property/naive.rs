@@ -35,6 +35,11 @@ fn numbers(event: &Value, field: &str, missing: Option<f64>) -> Vec<f64> {
     found
 }
 
+/// Milliseconds.
+pub(super) fn time(event: &Value) -> i64 {
+    values(event, "@timestamp")[0].as_i64().unwrap()
+}
+
 fn order(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a.as_f64().unwrap().total_cmp(&b.as_f64().unwrap()),
