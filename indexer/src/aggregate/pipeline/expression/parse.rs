@@ -70,7 +70,8 @@ const SIGNS: [&str; 22] = [
     "===", "!==", "&&", "||", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "%", "!", "?", ":", "(", ")", ",",
     ";",
 ];
-const BRACKETS: [&str; 2] = ["[", "]"];
+/// For `params['x']`; the point only so that what stands beside it can be named.
+const OTHERS: [&str; 3] = ["[", "]", "."];
 /// What begins a statement, which there are none of.
 const STATEMENTS: [&str; 11] = ["for", "while", "do", "if", "def", "int", "long", "double", "float", "boolean", "new"];
 
@@ -87,7 +88,7 @@ fn tokens(script: &str) -> Result<Vec<Token>, EsError> {
             }
             tokens.push(Token::Name(name.to_owned()));
             length
-        } else if first.is_ascii_digit() || first == '.' {
+        } else if first.is_ascii_digit() || first == '.' && rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
             let (length, number) = number(rest).ok_or_else(|| refused("a number can't be read", script))?;
             tokens.push(Token::Number(number));
             length
@@ -97,7 +98,7 @@ fn tokens(script: &str) -> Result<Vec<Token>, EsError> {
             tokens.push(Token::Text(inner.get(..end).unwrap_or_default().to_owned()));
             end + 2
         } else {
-            let sign = SIGNS.iter().chain(&BRACKETS).find(|sign| rest.starts_with(**sign));
+            let sign = SIGNS.iter().chain(&OTHERS).find(|sign| rest.starts_with(**sign));
             let sign = sign.ok_or_else(|| refused(format!("[{first}] is not supported"), script))?;
             tokens.push(Token::Sign(sign));
             sign.len()
