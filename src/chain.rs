@@ -11,6 +11,7 @@ use logmill_bus::OwnAccess;
 use logmill_bus_client::{Connection, publish_status};
 use logmill_core::telemetry::{Metrics, serve_admin};
 use logmill_core::{Shutdown, Stage, StatusBoard, listen};
+use logmill_indexer_api::Client;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
@@ -72,7 +73,8 @@ struct Running {
 impl Chain {
     /// Builds and starts `parts`. Nothing is left running when it fails.
     pub(crate) async fn start(config: &Config, parts: &[Part]) -> Result<Self> {
-        let mut starting = Starting { config, metrics: Metrics::install(), chain: Self::empty(config), own: None };
+        let mut starting =
+            Starting { config, metrics: Metrics::install(), chain: Self::empty(config), own: None, own_indexer: None };
         let started = async {
             for part in parts {
                 starting.start(*part).await.with_context(|| format!("the {} can't start", part.name()))?;
@@ -153,6 +155,8 @@ struct Starting<'c> {
     chain: Chain,
     /// How the stages of this process reach the embedded bus, where others must log in.
     own: Option<OwnAccess>,
+    /// The same of the indexer.
+    own_indexer: Option<logmill_indexer::OwnAccess>,
 }
 
 impl Starting<'_> {
@@ -185,10 +189,11 @@ impl Starting<'_> {
                 let service =
                     logmill_indexer::Service::build(config.indexer.clone(), bus, stage, self.metrics.clone()).await?;
                 board.set_address("elasticsearch", service.local_addr());
+                self.own_indexer = service.own_access().filter(|_| config.indexer.url.is_none());
                 spawn(async move { service.run(stop).await.map_err(Into::into) })
             }
             Part::Dashboard => {
-                let (bus, indexer) = (self.bus("dashboard")?, indexer(config)?);
+                let (bus, indexer) = (self.bus("dashboard")?, self.indexer()?);
                 let (settings, metrics) = (config.dashboard.clone(), self.metrics.clone());
                 let service = logmill_dashboard::Service::build(settings, bus, indexer, stage, metrics).await?;
                 board.set_address("http", service.local_addr());
@@ -207,6 +212,13 @@ impl Starting<'_> {
         match &self.own {
             Some(own) => Ok(Connection::new(vec![own.address.to_string()], &name).with_access(own.access.clone())),
             None => connection(self.config, &name),
+        }
+    }
+
+    fn indexer(&self) -> Result<Client> {
+        match &self.own_indexer {
+            Some(own) => Ok(Client::with_access(&format!("http://{}", own.address), &own.access)?),
+            None => indexer(self.config),
         }
     }
 

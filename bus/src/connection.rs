@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use logmill_bus_protocol::{FrameReader, RequestHeader};
+use logmill_core::tls::Tls;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 use crate::answers::{self, Answers, Outlet};
 use crate::broker::Broker;
@@ -20,7 +22,7 @@ use crate::end::{End, STALLED};
 use crate::handlers::{self, sasl_authenticate};
 use crate::listener::Listener;
 use crate::pace::{LOOK, Pace};
-use crate::security::tls::{Tls, principal_of};
+use crate::security::tls::principal_of;
 use crate::security::{Principal, Session};
 
 /// What a connection may take.
@@ -81,7 +83,7 @@ struct Connection<'c> {
 
 impl Connection<'_> {
     async fn secured(&self, tls: &Tls, stream: TcpStream) -> Result<(), End> {
-        let accepting = tokio::time::timeout_at(self.known_by, tls.acceptor().accept(stream));
+        let accepting = tokio::time::timeout_at(self.known_by, TlsAcceptor::from(tls.current()).accept(stream));
         let stream = match self.broker.shutdown.unless(accepting).await {
             Some(Ok(Ok(stream))) => stream,
             Some(Ok(Err(error))) => return Err(End::Refused(format!("no TLS: {error}"))),

@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use logmill_core::bus_access::{BusAccess, BusSasl, LoginMechanism};
 use logmill_core::config::Secret;
+use logmill_core::tls::Tls;
 
 use crate::config::{ClientCertificate, Config, ListenerConfig, Mechanism, host_and_port};
 use crate::security::sasl::Own;
 use crate::security::scram::{Credential, Hash, ITERATIONS_MIN, SALT_BYTES};
-use crate::security::tls::Tls;
 use crate::security::users::{NoRandom, random};
 
 /// What connections that came in on one address have in common.

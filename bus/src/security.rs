@@ -10,7 +10,6 @@ pub(crate) mod scram;
 pub(crate) mod session;
 pub(crate) mod tls;
 pub(crate) mod users;
-mod watched;
 
 pub(crate) use acl::{Operation, Resource};
 pub(crate) use authorizer::Authorizer;

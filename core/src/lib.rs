@@ -12,7 +12,9 @@ pub mod retry;
 pub mod scrape;
 pub mod stage;
 pub mod telemetry;
+pub mod tls;
 pub mod topics;
+pub mod watched;
 
 pub use event::{Event, FieldPath};
 pub use lifecycle::Shutdown;

@@ -2,8 +2,11 @@
 
 use logmill_core::config::{ByteSize, Checked, Period};
 use logmill_core::indexer_access::IndexerAccess;
+use logmill_core::tls::TlsConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::access::Auth;
 
 /// Where events are kept and how they are searched.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -11,6 +14,12 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Where the Elasticsearch REST API listens, `host:port`; port 0 picks a free one.
     pub listen: String,
+    /// The address that the certificate is for, `host:port`: how Logmill's other processes reach the indexer.
+    pub advertised: Option<String>,
+    /// Speaks TLS on `listen`. With it and a login the listener may be reachable from other machines.
+    pub tls: Option<TlsConfig>,
+    /// Who may use the API; by default everybody who reaches it.
+    pub auth: Auth,
     /// Allows `listen` to be reachable from other machines without TLS and authentication.
     pub insecure: bool,
     /// An existing Elasticsearch, OpenSearch or Quickwit to use instead of the embedded store: events are written to
@@ -180,6 +189,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:9200".to_owned(),
+            advertised: None,
+            tls: None,
+            auth: Auth::default(),
             insecure: false,
             url: None,
             identity: Identity::default(),
@@ -248,6 +260,10 @@ impl Checked for Config {
         refuse(!(1..=100_000).contains(&self.remote.batch_events), "remote.batch_events", "must be 1 to 100000");
         refuse(self.remote.batch_delay.0.as_secs() > 60, "remote.batch_delay", "must be at most 1m");
         refuse(!(1..=32).contains(&self.remote.requests), "remote.requests", "must be 1 to 32");
+        for (part, message) in self.tls.iter().flat_map(TlsConfig::problems) {
+            problems.push((format!("tls{part}"), message.to_owned()));
+        }
+        problems.extend(self.auth.problems().into_iter().map(|(key, message)| (format!("auth.{key}"), message)));
         let within = |(key, message): (String, String)| (format!("client.{key}"), message);
         problems.extend(self.client.problems().into_iter().map(within));
         problems

@@ -3,7 +3,7 @@
 
 mod analyze;
 mod answer;
-mod body;
+pub(crate) mod body;
 mod bulk;
 mod cat;
 mod cluster;
@@ -17,6 +17,7 @@ mod ingest;
 mod media;
 mod nodes;
 mod params;
+pub(crate) use params::decoded_path;
 mod refused;
 mod search;
 mod shape;
@@ -38,6 +39,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use self::answer::Answer;
+use crate::access::Logins;
+use crate::access::guard::{self, Guard};
 use crate::config::{Config, Identity};
 use crate::store::Store;
 
@@ -52,6 +55,8 @@ pub(crate) struct AppState {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Metrics,
     pub(crate) board: Arc<StatusBoard>,
+    /// Everybody who may come in; nobody is asked where there is none.
+    pub(crate) logins: Option<Arc<Logins>>,
 }
 
 /// What every handler is given.
@@ -86,11 +91,12 @@ impl std::ops::Deref for Api {
 pub(crate) fn routes(state: AppState) -> Router {
     let admin = logmill_core::telemetry::admin_routes(vec![state.board.clone()], state.metrics);
     let identity = state.config.identity;
+    let guard = state.logins.map(Guard::new);
     let api = Api(Arc::new(Shared {
         store: state.store,
         board: state.board,
         identity,
-        is_login_needed: false,
+        is_login_needed: guard.is_some(),
         writer: bulk::Writer::new(state.bus.clone(), state.config.topic.clone()),
         bus: state.bus,
         config: state.config,
@@ -115,12 +121,21 @@ pub(crate) fn routes(state: AppState) -> Router {
         .method_not_allowed_fallback(refused::no_method)
         .with_state(api)
         // Bodies are bounded where they are read: by what they are, and by what all together take.
-        .layer(DefaultBodyLimit::disable())
+        .layer(DefaultBodyLimit::disable());
+    let served = guarded(served, guard.as_ref())
         .layer(axum::middleware::from_fn_with_state(identity, shape::shape))
         .layer(RequestDecompressionLayer::new().gzip(true).zstd(true))
         .layer(CompressionLayer::new().gzip(true).zstd(true))
         .layer(axum::middleware::map_request(shape::plain_head));
-    admin.merge(served)
+    guarded(admin, guard.as_ref()).merge(served)
+}
+
+/// Asks who comes, where anybody is asked.
+pub(crate) fn guarded(routes: Router, guard: Option<&Guard>) -> Router {
+    match guard {
+        Some(guard) => routes.layer(axum::middleware::from_fn_with_state(guard.clone(), guard::check)),
+        None => routes,
+    }
 }
 
 /// What is kept for clients is looked through this often.

@@ -20,12 +20,14 @@ use logmill_core::telemetry::{Metrics, admin_routes};
 use logmill_core::{Shutdown, StatusBoard};
 use logmill_indexer_api::Client;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use self::deliver::Delivery;
 use self::letter::Letters;
 use self::reading::Reading;
+use crate::access::guard::Guard;
 use crate::config::Config;
+use crate::front::Front;
+use crate::http::guarded;
 
 /// Requests for metrics are short.
 const REQUESTS_GRACE: Duration = Duration::from_secs(1);
@@ -58,21 +60,19 @@ impl Remote {
         bus: Connection,
         board: Arc<StatusBoard>,
         metrics: Metrics,
-        listener: TcpListener,
+        front: Front,
         shutdown: &Shutdown,
-    ) {
+    ) -> std::io::Result<()> {
         let Self { config, client, delivery } = self;
-        let stopping = shutdown.clone();
-        let routes = routes(&client, board.clone(), metrics);
-        let server = axum::serve(listener, routes).with_graceful_shutdown(async move { stopping.wait().await });
-        let mut server = tokio::spawn(server.into_future());
+        let guard = front.logins.clone().map(Guard::new);
+        let routes = guarded(routes(&client, board.clone(), metrics), guard.as_ref());
+        let mut servers = front.serve(&routes, shutdown)?;
         if shutdown.unless(reach(&client, &config, &board)).await.is_some() {
             Reading { config, bus, board: board.clone(), delivery }.run(shutdown).await;
         }
         board.set_ready(false);
-        if tokio::time::timeout(REQUESTS_GRACE, &mut server).await.is_err() {
-            server.abort();
-        }
+        servers.end(REQUESTS_GRACE).await;
+        Ok(())
     }
 }
 

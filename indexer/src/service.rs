@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use logmill_bus_client::{ClientError as BusError, Connection, Consumer};
-use logmill_core::listen::{self, ListenError};
 use logmill_core::telemetry::Metrics;
 use logmill_core::{Shutdown, Stage, StatusBoard};
 use logmill_indexer_api::{Client, ClientError};
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
 
 use crate::config::Config;
+use crate::front::{Front, FrontError, OwnAccess};
 use crate::http;
 use crate::ingest::indexing::Indexing;
 use crate::ingest::reading::{Reading, of_topic};
@@ -38,7 +37,7 @@ pub struct BuildError(#[from] Cause);
 #[derive(Debug, thiserror::Error)]
 enum Cause {
     #[error(transparent)]
-    Listen(#[from] ListenError),
+    Front(#[from] FrontError),
     #[error("can't open the store: {0}")]
     Store(#[from] OpenError),
     #[error("can't open the store: {0}")]
@@ -47,8 +46,6 @@ enum Cause {
     Remote(#[from] ClientError),
     #[error(transparent)]
     Bus(#[from] BusError),
-    #[error("can't start: {0}")]
-    Io(#[from] std::io::Error),
 }
 
 /// The indexer can't go on. What was acknowledged is on disk or still on the bus.
@@ -62,8 +59,7 @@ pub struct Service {
     bus: Connection,
     board: Arc<StatusBoard>,
     metrics: Metrics,
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    front: Front,
     engine: Engine,
 }
 
@@ -75,7 +71,7 @@ enum Engine {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "logmill_indexer::Service({})", self.local_addr)
+        write!(f, "logmill_indexer::Service({})", self.front.local_addr)
     }
 }
 
@@ -90,15 +86,15 @@ impl Service {
     }
 
     async fn assemble(config: Config, bus: Connection, stage: Stage, metrics: Metrics) -> Result<Self, Cause> {
-        let listener = listen::bind("indexer.listen", &config.listen, config.insecure).await?;
-        let local_addr = listener.local_addr()?;
+        let front = Front::open(&config).await?;
+        let local_addr = front.local_addr;
         let Stage { data_dir, board } = stage;
         board.set_address("http", local_addr);
         if let Some(url) = &config.url {
             let client = Client::with_access(url, &config.client)?;
             let config = Arc::new(config.clone());
             let engine = Engine::Remote(Remote::new(client, config.clone(), &bus, &board)?);
-            return Ok(Self { config, bus, board, metrics, listener, local_addr, engine });
+            return Ok(Self { config, bus, board, metrics, front, engine });
         }
         let settings = config.clone();
         let (store, findings) =
@@ -116,13 +112,19 @@ impl Service {
             board.set_problem(&format!("damage-{number}"), Some(damage.clone()));
         }
         let engine = Engine::Store(Arc::new(store));
-        Ok(Self { config: Arc::new(config), bus, board, metrics, listener, local_addr, engine })
+        Ok(Self { config: Arc::new(config), bus, board, metrics, front, engine })
     }
 
     /// Where the Elasticsearch API listens.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.front.local_addr
+    }
+
+    /// How the stages of this process reach the API, where that differs from how others do.
+    #[must_use]
+    pub fn own_access(&self) -> Option<OwnAccess> {
+        self.front.own_access()
     }
 
     /// Indexes and answers until asked to stop; then everything read is put on disk.
@@ -130,12 +132,12 @@ impl Service {
     /// # Errors
     /// When a worker has failed: the process should be started again.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { config, bus, board, metrics, listener, engine, .. } = self;
+        let Self { config, bus, board, metrics, front, engine } = self;
         let store = match engine {
             Engine::Store(store) => store,
             Engine::Remote(remote) => {
-                Box::pin(remote.run(bus, board, metrics, listener, &shutdown)).await;
-                return Ok(());
+                let ran = Box::pin(remote.run(bus, board, metrics, front, &shutdown)).await;
+                return ran.map_err(|error| RunError(error.to_string()));
             }
         };
         let failed = |what: &str| RunError(what.to_owned());
@@ -158,11 +160,16 @@ impl Service {
             orders,
             consumer: consumer.clone(),
         };
-        let state = http::AppState { store: store.clone(), bus, config: config.clone(), metrics, board: board.clone() };
-        let stopping = shutdown.clone();
-        let server =
-            axum::serve(listener, http::routes(state)).with_graceful_shutdown(async move { stopping.wait().await });
-        let mut server = tokio::spawn(server.into_future());
+        let state = http::AppState {
+            store: store.clone(),
+            bus,
+            config: config.clone(),
+            metrics,
+            board: board.clone(),
+            logins: front.logins.clone(),
+        };
+        let served = front.serve(&http::routes(state), &shutdown);
+        let mut servers = served.map_err(|error| RunError(error.to_string()))?;
         let reported = tokio::spawn(report(store.clone(), board.clone(), shutdown.clone()));
         let reader = {
             let shutdown = shutdown.clone();
@@ -177,7 +184,7 @@ impl Service {
                 outcome = Err(failed("a worker thread has ended"));
                 // Whatever is left must not look alive.
                 reader.abort();
-                server.abort();
+                servers.abort();
                 break;
             }
         }
@@ -198,9 +205,7 @@ impl Service {
         });
         let ended = ended.await.map_err(|error| RunError(error.to_string()))?;
         // Requests that still run have had their time; searches do not outlive the stage.
-        if tokio::time::timeout(REQUESTS_GRACE, &mut server).await.is_err() {
-            server.abort();
-        }
+        servers.end(REQUESTS_GRACE).await;
         ended.and(outcome)
     }
 }

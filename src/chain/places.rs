@@ -88,9 +88,16 @@ pub(crate) fn connection(config: &Config, client: &str) -> Result<Connection> {
 pub(crate) fn indexer(config: &Config) -> Result<Client> {
     let url = match &config.indexer.url {
         Some(url) => url.clone(),
-        None => address_of(config, "indexer", "elasticsearch", &config.indexer.listen)
-            .map(|address| format!("http://{address}"))
-            .context("where is the indexer?")?,
+        None => {
+            let scheme = if config.indexer.tls.is_some() { "https" } else { "http" };
+            // A certificate is for the name that others are told, not for the address that is listened on.
+            let address = match &config.indexer.advertised {
+                Some(advertised) => advertised.clone(),
+                None => address_of(config, "indexer", "elasticsearch", &config.indexer.listen)
+                    .context("where is the indexer?")?,
+            };
+            format!("{scheme}://{address}")
+        }
     };
     Ok(Client::with_access(&url, &config.indexer.client)?)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use logmill_core::config::{Checked, Period, Secret};
+pub use logmill_core::tls::{ClientCertificate, TlsConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,33 +28,6 @@ pub struct ListenerConfig {
     pub tls: Option<TlsConfig>,
     /// How clients may log in; when there is any, nothing is answered before they did.
     pub sasl: Vec<Mechanism>,
-}
-
-/// The broker's side of TLS. Files that change are read again without a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TlsConfig {
-    /// PEM file of the certificate and those that lead to its authority.
-    pub certificate: PathBuf,
-    /// PEM file of its private key.
-    pub key: PathBuf,
-    /// PEM file of the authorities that may have signed clients' certificates.
-    pub client_ca: Option<PathBuf>,
-    /// Whether clients show a certificate; its subject is then who they are (`User:CN=...`).
-    pub client_certificate: ClientCertificate,
-}
-
-/// Whether clients show a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientCertificate {
-    /// None is asked for.
-    #[default]
-    None,
-    /// Those that have one show it.
-    Wanted,
-    /// Nobody comes in without.
-    Required,
 }
 
 /// How a client logs in.
@@ -151,14 +125,8 @@ pub(super) fn problems(config: &Config) -> Vec<(String, String)> {
         if let Some(advertised) = listener.advertised.as_ref().filter(|it| host_and_port(it).is_none()) {
             refuse(key("advertised"), format!("`{advertised}` is not host:port"));
         }
-        if let Some(tls) = &listener.tls {
-            if tls.certificate.as_os_str().is_empty() || tls.key.as_os_str().is_empty() {
-                refuse(key("tls"), "TLS needs `certificate` and `key`".to_owned());
-            }
-            if (tls.client_certificate == ClientCertificate::None) != tls.client_ca.is_none() {
-                let message = "`client_ca` and `client_certificate: wanted` or `required` belong together";
-                refuse(key("tls.client_ca"), message.to_owned());
-            }
+        for (part, message) in listener.tls.iter().flat_map(TlsConfig::problems) {
+            refuse(key(&format!("tls{part}")), message.to_owned());
         }
         if listener.sasl.contains(&Mechanism::OauthBearer) && config.oauth.is_none() {
             refuse(key("sasl"), "OAUTHBEARER needs `bus.oauth`".to_owned());

@@ -1,76 +1,9 @@
-//! TLS on a listener, and who a client's certificate says that it is.
+//! Who a client's certificate says that it is.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
 
 use super::principal::Principal;
-use super::watched::Watched;
-use crate::config::{ClientCertificate, TlsConfig};
-
-/// The broker's side of TLS, with the files as they are now.
-#[derive(Debug)]
-pub(crate) struct Tls(Watched<ServerConfig>);
-
-impl Tls {
-    pub(crate) fn new(config: &TlsConfig) -> Result<Self, String> {
-        let files = [Some(&config.certificate), Some(&config.key), config.client_ca.as_ref()];
-        let files = files.into_iter().flatten().cloned().collect();
-        let config = config.clone();
-        Watched::new(files, move || server_config(&config)).map(Self)
-    }
-
-    /// For the next connection.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.get())
-    }
-}
-
-fn server_config(config: &TlsConfig) -> Result<ServerConfig, String> {
-    let failed = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let chain = certificates(&config.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| failed(&config.key, &error))?;
-    let provider = provider();
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let builder = match &config.client_ca {
-        Some(path) if config.client_certificate != ClientCertificate::None => {
-            let mut roots = rustls::RootCertStore::empty();
-            for authority in certificates(path)? {
-                roots.add(authority).map_err(|error| failed(path, &error))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            let verifier = match config.client_certificate {
-                ClientCertificate::Required => verifier,
-                _ => verifier.allow_unauthenticated(),
-            };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| failed(path, &error))?)
-        }
-        _ => builder.with_no_client_auth(),
-    };
-    builder.with_single_cert(chain, key).map_err(|error| failed(&config.certificate, &error))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))?;
-    let certificates = read.collect::<Result<Vec<_>, _>>().map_err(|error| failed(&error))?;
-    if certificates.is_empty() { Err(failed(&"there is no certificate in it")) } else { Ok(certificates) }
-}
-
-/// Named, so that no other one is ever taken.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
 
 /// The subject of a certificate that was verified, as Kafka writes it: `User:CN=client,OU=logs,O=example`.
 pub(crate) fn principal_of(certificate: &[u8]) -> Option<Principal> {
@@ -150,15 +83,5 @@ mod tests {
         let principal = principal_of(certificate.der()).unwrap();
         assert_eq!(principal.as_str(), r"User:CN=\#shipper,OU=\ logs #1\ ,O=Example\, Inc.,C=DE");
         assert!(principal_of(b"no certificate").is_none());
-    }
-
-    #[test]
-    fn wrong_files_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let certificate = folder.path().join("certificate.pem");
-        let config = TlsConfig { certificate: certificate.clone(), key: certificate.clone(), ..TlsConfig::default() };
-        assert!(Tls::new(&config).unwrap_err().contains("certificate.pem"));
-        std::fs::write(&certificate, "nothing").unwrap();
-        assert!(Tls::new(&config).unwrap_err().contains("there is no certificate in it"));
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::query::error::EsError;
 
 /// Elasticsearch's `http.max_content_length`.
-pub(super) const BULK_BYTES_MAX: usize = 100 << 20;
+pub(crate) const BULK_BYTES_MAX: usize = 100 << 20;
 /// A search is written by people or made by programs for them.
 pub(super) const SEARCH_BYTES_MAX: usize = 10 << 20;
 /// Bytes of bodies and of documents on their way to the bus, in all.
@@ -21,22 +21,22 @@ const UNIT: usize = 1 << 10;
 
 /// Room for request bodies.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Semaphore>);
+pub(crate) struct Room(Arc<Semaphore>);
 
 /// A body, and the room that it takes until it is dropped.
 #[derive(Debug)]
-pub(super) struct Payload {
-    pub(super) bytes: Bytes,
+pub(crate) struct Payload {
+    pub(crate) bytes: Bytes,
     _room: Vec<OwnedSemaphorePermit>,
 }
 
 impl Room {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Semaphore::new(ROOM_BYTES / UNIT)))
     }
 
     /// Reads a body of at most `bytes_max`, whatever it was compressed to.
-    pub(super) async fn read(&self, body: Body, bytes_max: usize) -> Result<Payload, EsError> {
+    pub(crate) async fn read(&self, body: Body, bytes_max: usize) -> Result<Payload, EsError> {
         let mut stream = body.into_data_stream();
         let mut bytes = BytesMut::new();
         let mut room = Vec::new();

@@ -83,6 +83,11 @@ impl Params {
     }
 }
 
+/// Undoes the percent-encoding of a part of a path, where `+` is itself.
+pub(crate) fn decoded_path(text: &str) -> String {
+    decoded(&text.replace('+', "%2B"))
+}
+
 /// Undoes percent-encoding; `+` is a space.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());

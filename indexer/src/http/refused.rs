@@ -29,6 +29,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("/{index}/_eql/search", "EQL is not supported: use [_search]"),
     ("/{index}/_update_by_query", "documents can't be changed: logs are appended"),
     ("/_reindex", "reindexing is not supported: events can be read from the bus again"),
+    ("/_security/_authenticate", "nobody is asked here who they are: see [indexer.auth]"),
+    ("/_security/api_key", "API keys are made in the configuration: see [indexer.auth.api_keys]"),
     ("/_xpack/usage", "usage is not counted: see [_xpack] for what there is, and /metrics"),
     ("/_sql", "SQL is not supported: use [_search]"),
     ("/_query", "ES|QL is not supported: use [_search]"),

@@ -22,6 +22,7 @@ async fn serve(store: Arc<Store>) -> Client {
         config: Arc::new(Config::default()),
         metrics: Metrics::install(),
         board: Arc::new(StatusBoard::new("indexer")),
+        logins: None,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

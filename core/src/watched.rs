@@ -13,7 +13,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 type Make<T> = Box<dyn Fn() -> Result<T, String> + Send + Sync>;
 
 /// What was made of the files as they were last seen. Files that make no sense leave what was there.
-pub(crate) struct Watched<T> {
+pub struct Watched<T> {
     paths: Vec<PathBuf>,
     make: Make<T>,
     current: ArcSwap<T>,
@@ -36,7 +36,10 @@ impl<T> std::fmt::Debug for Watched<T> {
 
 impl<T> Watched<T> {
     /// Makes it for the first time.
-    pub(crate) fn new(
+    ///
+    /// # Errors
+    /// When it can't be made, as `make` says.
+    pub fn new(
         paths: Vec<PathBuf>,
         make: impl Fn() -> Result<T, String> + Send + Sync + 'static,
     ) -> Result<Self, String> {
@@ -48,7 +51,8 @@ impl<T> Watched<T> {
     }
 
     /// As the files are now, or were a second ago.
-    pub(crate) fn get(&self) -> Arc<T> {
+    #[must_use]
+    pub fn get(&self) -> Arc<T> {
         // Whoever comes while another looks takes what is there.
         if let Some(mut seen) = self.seen.try_lock()
             && seen.at.elapsed() >= LOOK_EVERY
