@@ -103,7 +103,7 @@ def machine(client, index):
     assert client.indices.flush(index=index)["_shards"]["failed"] == 0
 
 
-STEPS = [bulk, search, pages, asynchronous, deletes, templates, errors, machine]
+STEPS = [bulk, search, pages, asynchronous, deletes, errors, machine, templates]
 
 
 def main(url):
