@@ -199,7 +199,7 @@ fn keep_splits(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
                 board.set_problem("erasing", None);
             }
             Err(error) => {
-                board.set_problem("erasing", Some(format!("erased documents are still on the disk: {error}")))
+                board.set_problem("erasing", Some(format!("erased documents are still on the disk: {error}")));
             }
         }
         let low = drops && store.is_disk_low().unwrap_or(false);
