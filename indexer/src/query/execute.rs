@@ -151,12 +151,13 @@ impl<'r> Run<'r> {
                 Some(sort::read_after(values, &self.request.sort, is_date, self.now)?)
             }
         };
+        self.expand(view, allowance)?;
         // Also where no part matches, a request that makes no sense must be refused.
         for (index, mapping) in &view.mappings {
-            compile::compile(&self.query, Target { index, mapping, now: self.now })?;
+            let query = self.expanded.get(index).unwrap_or(&self.query);
+            compile::compile(query, Target { index, mapping, now: self.now })?;
         }
         let empty = Arc::new(Mapping::default());
-        self.expand(view, allowance)?;
         let parts = self.parts(view)?;
         allowance.progress().begin(parts.len());
         for (place, part) in parts {

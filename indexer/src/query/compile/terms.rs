@@ -234,7 +234,7 @@ fn phrase(text: &str, slop: u32, prefix: Option<usize>, at: &Words) -> Compiled 
         (_, None) => at.phrase(&words, slop),
         (_, Some(_)) if slop > 0 => {
             return Err(EsError::argument(
-                "[match_phrase_prefix] with [slop] is not supported in a filter aggregation",
+                "[match_phrase_prefix] with [slop] is supported in the query of a search only",
             ));
         }
         (_, Some(most)) => {
