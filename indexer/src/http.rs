@@ -1,6 +1,7 @@
 //! The Elasticsearch REST API over the store. Handlers read a request, ask the store, show the answer; what they can't
 //! do they refuse by name, and nothing here writes to the store: documents go to the bus.
 
+mod aliases;
 mod analyze;
 mod answer;
 pub(crate) mod body;
@@ -8,22 +9,28 @@ mod bulk;
 mod cat;
 mod cluster;
 mod contexts;
+mod data_streams;
 mod delete_by_query;
 mod document;
+mod field_caps;
 mod forcemerge;
 mod identity;
+mod ilm;
 mod indices;
 mod ingest;
+mod mapping;
 mod media;
 mod nodes;
 mod params;
 pub(crate) use params::decoded_path;
 mod refused;
 mod search;
+mod settings;
 mod shape;
 mod snapshot;
 mod stats;
 mod tasks;
+mod templates;
 mod upkeep;
 mod work;
 
@@ -42,7 +49,8 @@ use self::answer::Answer;
 use crate::access::Logins;
 use crate::access::guard::{self, Guard};
 use crate::config::{Config, Identity};
-use crate::store::Store;
+use crate::query::error::EsError;
+use crate::store::{IndexFacts, Store};
 
 /// A time that no event has, for requests that want the types of indexes and no documents.
 const NO_PARTS: std::ops::RangeInclusive<i64> = i64::MAX..=i64::MAX;
@@ -116,6 +124,8 @@ pub(crate) fn routes(state: AppState) -> Router {
         .merge(cat::routes())
         .merge(analyze::routes())
         .merge(ingest::routes())
+        .merge(describing())
+        .merge(templating())
         .merge(refused::routes())
         .fallback(refused::no_handler)
         .method_not_allowed_fallback(refused::no_method)
@@ -196,6 +206,93 @@ fn writing() -> Router<Api> {
         .route("/{index}/_mget", get(document::mget).post(document::mget))
 }
 
+/// What was said about indexes.
+fn describing() -> Router<Api> {
+    let aliases = || get(aliases::of_index_by_name).put(aliases::put).post(aliases::put).delete(aliases::delete);
+    let mapping = || get(mapping::of_index).put(mapping::put).post(mapping::put);
+    Router::new()
+        .route("/_mapping", get(mapping::of_all))
+        .route("/_mappings", get(mapping::of_all))
+        .route("/{index}/_mapping", mapping())
+        .route("/{index}/_mappings", mapping())
+        .route("/{index}/_mapping/field/{fields}", get(mapping::of_fields))
+        .route("/_field_caps", get(field_caps::of_all).post(field_caps::of_all))
+        .route("/{index}/_field_caps", get(field_caps::of_index).post(field_caps::of_index))
+        .route("/_alias", get(aliases::all))
+        .route("/_aliases", get(aliases::all).post(aliases::change))
+        .route("/_alias/{name}", get(aliases::by_name))
+        .route("/{index}/_alias", get(aliases::of_index))
+        .route("/{index}/_alias/{name}", aliases())
+        .route("/{index}/_aliases/{name}", aliases())
+        .route("/_settings", get(settings::of_all).put(settings::put_all))
+        .route("/{index}/_settings", get(settings::of_index).put(settings::put))
+        .route("/{index}/_settings/{name}", get(settings::of_index_by_name))
+        .route("/_data_stream", get(data_streams::get_all))
+        .route("/_data_stream/{name}", get(data_streams::get).put(data_streams::create).delete(data_streams::delete))
+        .route("/_data_stream/_stats", get(data_streams::stats_all))
+        .route("/_data_stream/{name}/_stats", get(data_streams::stats))
+        .route(
+            "/_data_stream/{name}/_lifecycle",
+            get(data_streams::get_lifecycle).put(data_streams::put_lifecycle).delete(data_streams::delete_lifecycle),
+        )
+        .route("/{index}/_rollover", post(data_streams::rollover))
+        .route("/{index}/_ilm/explain", get(ilm::explain))
+        .route("/{index}/_ilm/remove", post(ilm::remove))
+}
+
+/// What is said about indexes that are yet to come.
+fn templating() -> Router<Api> {
+    let legacy = || {
+        get(templates::get_legacy_template)
+            .put(templates::put_legacy_template)
+            .post(templates::put_legacy_template)
+            .delete(templates::delete_legacy_template)
+    };
+    Router::new()
+        .route("/_index_template", get(templates::get_index_templates))
+        .route(
+            "/_index_template/{name}",
+            get(templates::get_index_template)
+                .put(templates::put_index_template)
+                .post(templates::put_index_template)
+                .delete(templates::delete_index_template),
+        )
+        .route("/_index_template/_simulate_index/{name}", post(templates::simulate_index))
+        .route("/_index_template/_simulate/{name}", post(templates::simulate))
+        .route("/_component_template", get(templates::get_component_templates))
+        .route(
+            "/_component_template/{name}",
+            get(templates::get_component_template)
+                .put(templates::put_component_template)
+                .post(templates::put_component_template)
+                .delete(templates::delete_component_template),
+        )
+        .route("/_template", get(templates::get_legacy_templates))
+        .route("/_template/{name}", legacy())
+        .route("/_ilm/policy", get(ilm::get_all))
+        .route("/_ilm/policy/{name}", get(ilm::get).put(ilm::put).delete(ilm::delete))
+        .route("/_ilm/status", get(ilm::status))
+}
+
+/// Does what changes the manifest on a thread that may block.
+async fn changing<T: Send + 'static>(
+    api: &Api,
+    change: impl FnOnce(&Store) -> Result<T, EsError> + Send + 'static,
+) -> Result<T, EsError> {
+    let store = api.store.clone();
+    let done = tokio::task::spawn_blocking(move || change(&store)).await;
+    done.map_err(|_| EsError::internal("the change failed; the log of the program says why"))?
+}
+
+/// What is known of the indexes that an address names.
+fn chosen_facts(api: &Api, index: &str, params: &mut params::Params) -> Result<Vec<IndexFacts>, EsError> {
+    let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
+    match api.store.facts(index) {
+        Err(_) if ignore_unavailable => Ok(Vec::new()),
+        found => Ok(found?),
+    }
+}
+
 fn managing() -> Router<Api> {
     Router::new()
         .route("/", get(identity::info))
@@ -221,19 +318,7 @@ fn managing() -> Router<Api> {
         .route("/{index}/_forcemerge", post(forcemerge::force_merge))
         .route("/_refresh", get(indices::refresh).post(indices::refresh))
         .route("/{index}/_refresh", get(indices::refresh).post(indices::refresh))
-        .route("/_mapping", get(indices::mapping_all))
-        .route("/_mappings", get(indices::mapping_all))
-        .route("/{index}/_mapping", get(indices::mapping))
-        .route("/{index}/_mappings", get(indices::mapping))
-        .route("/_field_caps", get(indices::field_caps_all).post(indices::field_caps_all))
-        .route("/{index}/_field_caps", get(indices::field_caps).post(indices::field_caps))
-        .route("/_alias", get(indices::aliases_all))
-        .route("/_aliases", get(indices::aliases_all))
-        .route("/{index}/_alias", get(indices::aliases))
-        .route("/_settings", get(indices::settings_all))
-        .route("/{index}/_settings", get(indices::settings))
         .route("/_resolve/index/{index}", get(indices::resolve))
-        .route("/_data_stream/{name}", put(indices::create_data_stream))
         .route("/{index}", get(indices::describe).put(indices::create).delete(indices::delete))
 }
 

@@ -3,15 +3,19 @@
 //! Two locks, always taken in this order: `manifest` by whoever changes what is on disk, `changes` by whoever
 //! changes the catalog. Searches take neither: they load the catalog, which is replaced as a whole.
 
+mod amend;
 pub(crate) mod building;
 pub(crate) mod catalog;
+pub(crate) mod directory;
 mod docstore;
 mod erase;
+pub(crate) mod facts;
 mod failpoint;
 mod flush;
 pub(crate) mod ids;
 mod inventory;
 pub(crate) mod manifest;
+pub(crate) mod mapping;
 mod merge;
 pub(crate) mod names;
 mod open;
@@ -25,6 +29,7 @@ mod repair;
 mod retention;
 pub(crate) mod seal;
 mod seqs;
+pub(crate) mod settings;
 pub(crate) mod snapshot;
 pub(crate) mod source;
 mod split;
@@ -48,6 +53,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::config::Config;
+pub(crate) use amend::{IndexFacts, WriteTarget};
 use catalog::{Catalog, IndexState};
 pub(crate) use erase::Doomed;
 pub(crate) use flush::FlushError;
@@ -87,6 +93,8 @@ pub(crate) struct Store {
     stopping: Arc<AtomicBool>,
     next_part: AtomicU64,
     hot_bytes: AtomicU64,
+    /// Counts changes of what was said about indexes.
+    epoch: AtomicU64,
     pub(crate) progress: watch::Sender<Progress>,
     /// No other process may use the folder.
     _lock: std::fs::File,
@@ -118,6 +126,12 @@ pub(crate) enum ChangeError {
     /// There is one of this name.
     #[error("index [{0}] already exists")]
     Exists(String),
+    /// There is an alias of this name.
+    #[error("Invalid index name [{0}], already exists as alias")]
+    IsAlias(String),
+    /// What was asked for, or what templates say, is not possible.
+    #[error(transparent)]
+    Facts(directory::FactsError),
     /// There is none of this name.
     #[error(transparent)]
     Missing(#[from] NoSuchIndex),
@@ -166,15 +180,6 @@ impl Store {
         tokio::time::timeout(timeout, shown).await.is_ok_and(|shown| shown.is_ok())
     }
 
-    /// Makes an empty index.
-    ///
-    /// # Errors
-    /// When there is one, the name is none, or the disk refuses.
-    pub(crate) async fn create_index(self: &Arc<Self>, name: &str) -> Result<(), ChangeError> {
-        let (store, name) = (self.clone(), name.to_owned());
-        blocking(move || store.create(&name)).await
-    }
-
     /// Removes an index and its documents. Documents on the bus that come later make it anew.
     ///
     /// # Errors
@@ -182,24 +187,6 @@ impl Store {
     pub(crate) async fn delete_index(self: &Arc<Self>, name: &str) -> Result<(), ChangeError> {
         let (store, name) = (self.clone(), name.to_owned());
         blocking(move || store.delete(&name)).await
-    }
-
-    fn create(&self, name: &str) -> Result<(), ChangeError> {
-        if !names::is_valid(name) {
-            return Err(ChangeError::Name(name.to_owned()));
-        }
-        let mut manifest = self.manifest.lock();
-        let known = self.catalog.load();
-        if known.indexes.contains_key(name) {
-            return Err(ChangeError::Exists(name.to_owned()));
-        }
-        if known.indexes.len() >= self.config.indices_max as usize {
-            return Err(ChangeError::TooMany(known.indexes.len()));
-        }
-        let (index, state): (Arc<str>, _) = (name.into(), IndexState::new());
-        manifest.append(&Edit::Create { index: index.clone(), meta: meta_of(&state) })?;
-        self.change(|catalog, _| drop(catalog.indexes.insert(index, state)));
-        Ok(())
     }
 
     fn delete(&self, name: &str) -> Result<(), ChangeError> {
@@ -232,9 +219,13 @@ impl Store {
                 replace_in(catalog, pending, index, id)?;
             }
             for part in parts {
-                let index = catalog.indexes.entry(part.index.clone()).or_insert_with(IndexState::new);
+                if !catalog.indexes.contains_key(&part.index) {
+                    let facts = amend::birth(&catalog.directory, &part.index);
+                    catalog.indexes.insert(part.index.clone(), IndexState::born(facts).unwrap_or_default());
+                }
+                let Some(index) = catalog.indexes.get_mut(&part.index) else { continue };
                 if let Some(mapping) = mappings.remove(&part.index) {
-                    index.mapping = mapping;
+                    index.take_up(mapping);
                 }
                 index.parts.push(Arc::new(part));
             }
@@ -375,7 +366,8 @@ fn meta_of(state: &IndexState) -> IndexMeta {
         created_ms: state.created_ms,
         mapping: state.mapping.clone(),
         splits: BTreeMap::new(),
-        max_age_ms: None,
+        max_age_ms: state.facts.retention_age_ms,
+        facts: state.facts.clone(),
         restored: false,
     }
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 use tantivy::DocId;
-use tantivy::columnar::{MonotonicallyMappableToU64, StrColumn};
+use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::Place;
 use super::format::Format;
 use super::key::Key;
-use crate::query::columns::{NumberKind, Values, each_value};
+use crate::query::columns::{NumberKind, Texts, Values, each_value};
 use crate::query::error::EsError;
 use crate::query::fields;
 use crate::query::parse::plain_text;
@@ -77,7 +77,7 @@ impl KeyColumn {
     /// The bits of a key; `None` where the part has no such value.
     pub(super) fn bits_of(&self, key: &Key) -> Result<Option<u64>, EsError> {
         Ok(match (&self.values, key) {
-            (Values::Strings(column), Key::Text(text)) => column.dictionary().term_ord(text)?,
+            (Values::Strings(column), Key::Text(text)) => column.dictionary().term_ord(&*column.term_of(text))?,
             (Values::Constant(constant), Key::Text(text)) => (**constant == **text).then_some(0),
             (Values::Numbers(_, NumberKind::Boolean), Key::Boolean(flag)) => Some(u64::from(*flag)),
             (Values::Numbers(_, NumberKind::Date), Key::Date(nanos)) => Some(nanos.to_u64()),
@@ -162,14 +162,14 @@ impl Lookup<'_> {
     }
 }
 
-fn texts(column: &StrColumn, mut ords: Vec<u64>) -> Result<HashMap<u64, String>, EsError> {
+fn texts(column: &Texts, mut ords: Vec<u64>) -> Result<HashMap<u64, String>, EsError> {
     ords.sort_unstable();
     ords.dedup();
     let mut texts = HashMap::with_capacity(ords.len());
     let mut next = ords.iter();
     column.dictionary().sorted_ords_to_term_cb(&ords, |bytes| {
         if let Some(ord) = next.next() {
-            texts.insert(*ord, String::from_utf8_lossy(bytes).into_owned());
+            texts.insert(*ord, column.shown(&String::from_utf8_lossy(bytes)));
         }
     })?;
     Ok(texts)

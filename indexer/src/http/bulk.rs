@@ -5,6 +5,7 @@ mod current;
 mod decide;
 mod ids;
 mod parse;
+mod target;
 mod update;
 mod write;
 
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use decide::{Sent, Verdict};
 use ids::{Flying, Key};
 pub(super) use parse::{Item, Op, item};
+pub(super) use target::Demands;
 use write::Outgoing;
 pub(super) use write::Writer;
 
@@ -48,26 +50,19 @@ async fn serve(api: Api, index: Option<String>, query: Option<&str>, body: Body)
     let started = Instant::now();
     let mut params = Params::new(query);
     let refresh = Refresh::read(&mut params)?;
+    let demands = Demands::read(&mut params)?;
     let pipeline = params.take("pipeline").filter(|name| name != "_none");
     if let Some(name) = pipeline {
         return Err(EsError::argument(format!(
             "pipeline with id [{name}] does not exist: pipelines run before the index"
         )));
     }
-    params.ignore(&[
-        "timeout",
-        "require_alias",
-        "require_data_stream",
-        "op_type",
-        "list_executed_pipelines",
-        "_source",
-        "type",
-    ]);
+    params.ignore(&["timeout", "op_type", "list_executed_pipelines", "_source", "type"]);
     params.end("/_bulk")?;
     api.writer.check()?;
     let payload = api.bodies.read(body, BULK_BYTES_MAX).await?;
-    let items = parse::parse(&payload.bytes, index.as_deref())?;
-    let outcomes = send(&api, &items, refresh).await?;
+    let mut items = parse::parse(&payload.bytes, index.as_deref())?;
+    let outcomes = send(&api, &mut items, demands, refresh).await?;
     let response = Response {
         took: millis(started),
         errors: outcomes.iter().any(|outcome| outcome.error.is_some()),
@@ -132,7 +127,14 @@ impl Refresh {
 }
 
 /// Sends what can be sent and waits until it is on disk; what became of each item, in order.
-pub(super) async fn send(api: &Api, items: &[Item<'_>], refresh: Refresh) -> Result<Vec<Outcome>, EsError> {
+pub(super) async fn send(
+    api: &Api,
+    items: &mut [Item<'_>],
+    demands: Demands,
+    refresh: Refresh,
+) -> Result<Vec<Outcome>, EsError> {
+    target::aim(&api.store, items, demands);
+    let items: &[Item<'_>] = items;
     let mut keys: BTreeMap<Key, bool> = BTreeMap::new();
     for item in items {
         if let Some(key) = decide::key_of(item) {
@@ -180,7 +182,8 @@ fn outgoing<'o>((item, verdict): (&'o Item<'_>, &'o Verdict<'_>)) -> Option<Outg
 
 /// Waits until what was written under an id can be found.
 pub(super) async fn settle(api: &Api, index: &str, id: &str) {
-    let flying = api.writer.ids.flying(&Key::new(index, id)).map(|flying| flying.position);
+    let target = api.store.write_target(index).map_or_else(|| index.to_owned(), |target| target.index);
+    let flying = api.writer.ids.flying(&Key::new(&target, id)).map(|flying| flying.position);
     let unnamed = crate::store::ids::seq_of(id).and_then(|seq| api.writer.written_at(seq));
     for position in flying.into_iter().chain(unnamed) {
         // Whoever reads does not wait for a store that is far behind; it is told what can be found.

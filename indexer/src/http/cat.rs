@@ -22,6 +22,8 @@ use crate::query::error::EsError;
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/_cat", get(list))
+        .route("/_cat/aliases", get(indices::aliases_all))
+        .route("/_cat/aliases/{name}", get(indices::aliases))
         .route("/_cat/indices", get(indices::indices_all))
         .route("/_cat/indices/{index}", get(indices::indices))
         .route("/_cat/count", get(indices::count_all))

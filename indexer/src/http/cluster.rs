@@ -12,8 +12,9 @@ use super::answer::{self, Answer};
 use super::identity::CLUSTER_UUID;
 use super::nodes::{self, NODE};
 use super::params::Params;
-use super::{Api, indices, stats};
+use super::{Api, settings, stats};
 use crate::query::error::EsError;
+use crate::store::mapping::render;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -150,9 +151,12 @@ async fn state_in(State(api): State<Api>, Path((metrics, index)): Path<(String, 
     if is_asked("metadata") {
         let view = api.store.view(&index, Some(&super::NO_PARTS))?;
         let one = |summary: &crate::store::IndexSummary| {
-            let properties =
-                view.mappings.get(&summary.name).map(|mapping| indices::properties(mapping)).unwrap_or_default();
-            let state = json!({ "state": "open", "settings": { "index": indices::settings_of(summary) }, "mappings": { "_doc": { "properties": properties } }, "aliases": [] });
+            let mapping = view.mappings.get(&summary.name).map(|mapping| render::shown(mapping)).unwrap_or_default();
+            let facts = api.store.facts(&summary.name).unwrap_or_default().into_iter().next();
+            let settings = facts.as_ref().map(|facts| settings::all_of(facts).nested()).unwrap_or_default();
+            let aliases: Vec<&String> = facts.iter().flat_map(|facts| facts.facts.aliases.keys()).collect();
+            let state =
+                json!({ "state": "open", "settings": settings, "mappings": { "_doc": mapping }, "aliases": aliases });
             (summary.name.to_string(), state)
         };
         let indices: Map<String, Value> = summaries.iter().map(one).collect();

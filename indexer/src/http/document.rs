@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::{self, Answer};
 use super::body::BULK_BYTES_MAX;
-use super::bulk::{self, Op, Refresh};
+use super::bulk::{self, Demands, Op, Refresh};
 use super::params::Params;
 use super::search;
 use crate::query::clause::Clause;
@@ -81,13 +81,14 @@ async fn write(api: &Api, index: String, id: Option<String>, op: Op, query: Opti
     let condition = (number("if_seq_no", &mut params)?, number("if_primary_term", &mut params)?);
     let pipeline = params.take("pipeline");
     // Requests with one id wait for each other, so none has to be tried again.
-    params.ignore(&["timeout", "require_alias", "require_data_stream", "retry_on_conflict"]);
+    params.ignore(&["timeout", "retry_on_conflict"]);
+    let demands = Demands::read(&mut params)?.single();
     params.end("/_doc")?;
     api.writer.check()?;
     let payload = api.bodies.read(body, BULK_BYTES_MAX).await?;
     let mut item = bulk::item(op, Cow::Owned(index), id, &payload.bytes, pipeline.as_deref());
     item.only_if(condition.0, condition.1);
-    let outcome = bulk::send(api, &[item], refresh).await?.pop();
+    let outcome = bulk::send(api, &mut [item], demands, refresh).await?.pop();
     outcome.ok_or_else(|| EsError::internal("the document was not sent"))?.into_answer()
 }
 

@@ -12,12 +12,6 @@ use crate::query::error::EsError;
 
 /// Endpoints that exist elsewhere, with what to do instead.
 const REFUSED: &[(&str, &str)] = &[
-    ("/_index_template", "index templates are not supported: types come from the first value of each field"),
-    ("/_index_template/{name}", "index templates are not supported: types come from the first value of each field"),
-    ("/_template/{name}", "index templates are not supported: types come from the first value of each field"),
-    ("/_component_template/{name}", "index templates are not supported: types come from the first value of each field"),
-    ("/_ilm/policy", "lifecycle policies are not supported: set [indexer.retention] in the configuration"),
-    ("/_ilm/policy/{name}", "lifecycle policies are not supported: set [indexer.retention] in the configuration"),
     ("/_rank_eval", "ranking evaluation is not supported"),
     ("/{index}/_rank_eval", "ranking evaluation is not supported"),
     ("/{index}/_termvectors", "term vectors are not supported: they are not kept"),

@@ -96,7 +96,7 @@ async fn what_is_wrong_is_told_as_elasticsearch_tells_it() {
         ("POST", "_search?odd=1", "{}", 400, "[odd]"),
         ("POST", "_bulk", "{\"create\":{}}\n{}\n", 400, "index is missing"),
         ("POST", "_bulk", "nonsense\n", 400, "Malformed action"),
-        ("PUT", "_index_template/x", "{}", 400, "templates"),
+        ("PUT", "_index_template/x", "{}", 400, "[index_patterns]"),
         ("DELETE", "logs-*", "", 400, "name the indexes"),
         ("GET", "a/b/c/d", "", 400, "no handler"),
         ("POST", "_cluster/health", "", 405, "method"),

@@ -14,6 +14,7 @@ use logmill_core::origin::{
 use super::parse::{self, RecordFacts};
 use super::watermark::Watermarks;
 use crate::store::building::Building;
+use crate::store::catalog::IndexState;
 use crate::store::registry::Registry;
 use crate::store::{Batch, Store, names};
 
@@ -69,6 +70,8 @@ pub(crate) struct Indexing {
     replaced: HashSet<(Arc<str>, Box<str>)>,
     /// When the oldest record that is not published was taken up.
     since: Option<Instant>,
+    /// What was said about indexes is known as of then.
+    epoch: u64,
     tally: Tally,
 }
 
@@ -85,6 +88,7 @@ impl Indexing {
             indexes: HashMap::new(),
             replaced: HashSet::new(),
             since: None,
+            epoch: 0,
             tally: Tally::default(),
         }
     }
@@ -100,6 +104,11 @@ impl Indexing {
     /// # Errors
     /// When the store can't take a document: nothing after it was taken up.
     pub(crate) fn take(&mut self, messages: &[Message], now: Instant, day: u32) -> tantivy::Result<()> {
+        let epoch = self.store.epoch();
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.declare();
+        }
         for message in messages {
             let next = self.next.entry(message.partition).or_insert(0);
             if message.offset < *next {
@@ -167,12 +176,27 @@ impl Indexing {
         self.tally.deletes += 1;
     }
 
+    /// Lets the indexes that are open know what was said about them since.
+    fn declare(&mut self) {
+        for (name, open) in &mut self.indexes {
+            if let Some((uuid, mapping)) = self.store.index_types(name)
+                && (open.uuid.is_none() || open.uuid.as_ref() == Some(&uuid))
+            {
+                open.registry.declare(mapping.declared());
+            }
+        }
+    }
+
     /// The name under which an index is open, opened if it was not.
     fn open_index(&mut self, name: &str) -> tantivy::Result<Arc<str>> {
         if let Some((key, open)) = self.indexes.get_key_value(name)
             && open.building.is_some()
         {
             return Ok(key.clone());
+        }
+        let target = self.store.write_target(name).filter(|target| target.by_alias || target.by_backing);
+        if let Some(target) = target.filter(|target| target.index != name) {
+            return self.open_index(&target.index);
         }
         let known = self.store.index_types(name);
         let too_many = || self.store.index_count() >= self.indices_max || self.indexes.len() >= 2 * self.indices_max;
@@ -189,7 +213,8 @@ impl Indexing {
         });
         if uuid.is_none() || open.uuid != uuid {
             // New here, or deleted and made anew since.
-            let mapping = known.map(|(_, mapping)| mapping).unwrap_or_default();
+            let born = || IndexState::born(self.store.birth(name)).unwrap_or_default().mapping;
+            let mapping = known.map_or_else(born, |(_, mapping)| mapping);
             open.registry = Registry::new(mapping, self.paths_max);
             open.uuid = uuid;
         }

@@ -5,17 +5,28 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::document::{Leaf, LogDocument, Scalar};
 use super::instant;
 use crate::schema::{IGNORED, KEYWORD_BYTES_MAX, MESSAGE, TIMESTAMP, VERSION};
-use crate::store::registry::{Entry, FieldType, Kind, Registry};
+use crate::store::mapping::{Field, ip};
+use crate::store::registry::{Entry, FieldType, Found, Kind, PATH_BYTES_MAX, Registry};
 
 /// Tags what was not a JSON object.
 pub(crate) const NOT_JSON_TAG: &str = "_not_json";
 /// Not indexed, as in ECS: it repeats the whole line, and `message` has its words.
 const EVENT_ORIGINAL: &str = "event.original";
+
+/// Values of one document that are found by path and exact value for want of room.
+const OVERFLOW_MAX: usize = 5000;
+/// Longer values of such paths are not searchable.
+const OVERFLOW_BYTES_MAX: usize = 1024;
+
+/// The term of a value whose path has no room among the others: no path has a zero byte in it.
+pub(crate) fn overflow_term(path: &str, value: &str) -> Option<String> {
+    (value.len() <= OVERFLOW_BYTES_MAX).then(|| format!("{path}\u{0}{value}"))
+}
 
 /// What the bus says of a record besides its value.
 #[derive(Clone, Debug)]
@@ -97,6 +108,12 @@ impl<'w> Walk<'w> {
     }
 
     fn finish(mut self, facts: RecordFacts) -> (LogDocument, Remarks) {
+        for (path, value) in self.registry.constants.clone() {
+            if !self.document.present.iter().any(|known| *known == path) {
+                let value = Scalar::Text(self.document.keep(&value));
+                self.leaf(path, value, FieldType::Keyword);
+            }
+        }
         self.document.id = facts.id;
         // Nearly every document is written once: only what is more takes a column.
         if let Some(version) = i64::try_from(facts.version).ok().filter(|version| *version > 1) {
@@ -107,35 +124,38 @@ impl<'w> Walk<'w> {
 
     fn string(&mut self, text: &str) {
         match self.path.as_str() {
-            TIMESTAMP => match instant::parse(text) {
+            TIMESTAMP => match self.instant_of(text) {
                 Some(nanos) => self.timestamp(nanos),
                 None => self.ignored(),
             },
             EVENT_ORIGINAL => self.only_present(Kind::String),
-            MESSAGE => {
-                let stretch = self.document.keep(text);
-                self.document.messages.push(stretch);
-                self.only_present(Kind::String);
-            }
             path => {
                 let known = instant::parse(text);
                 let kind = if known.is_some() { Kind::Instant } else { Kind::String };
-                let Some(Entry { path, field_type }) = self.registry.entry(path, kind) else { return self.refused() };
-                let (path, field_type) = (path.clone(), *field_type);
-                let value = match field_type {
+                let entry = match self.registry.find(path, kind) {
+                    Found::Entry(entry) => entry.clone(),
+                    Found::Overflow => return self.overflow(&text),
+                    Found::Unwanted => return,
+                };
+                if let Some(field) = &entry.field {
+                    return self.declared(&entry, &field.clone(), Raw::Text(text));
+                }
+                let value = match entry.field_type {
                     FieldType::Keyword if text.len() > KEYWORD_BYTES_MAX => {
-                        self.present(path);
+                        self.present(entry.path);
                         return self.ignored();
                     }
-                    FieldType::Keyword | FieldType::Text => Some(Scalar::Text(self.document.keep(text))),
+                    FieldType::Keyword | FieldType::Text | FieldType::Ip => {
+                        Some(Scalar::Text(self.document.keep(text)))
+                    }
                     FieldType::Long => text.parse().ok().map(Scalar::Long),
                     FieldType::Double => text.parse().ok().filter(|n: &f64| n.is_finite()).map(Scalar::Double),
                     FieldType::Boolean => text.parse().ok().map(Scalar::Boolean),
                     FieldType::Date => known.map(Scalar::Instant),
                 };
                 match value {
-                    Some(value) => self.leaf(path, value, field_type),
-                    None => self.ignored(),
+                    Some(value) => self.keep(&entry, value),
+                    None => self.misfit(&text),
                 }
             }
         }
@@ -144,14 +164,24 @@ impl<'w> Walk<'w> {
     /// A number or a boolean; `text` is how it is written.
     fn scalar(&mut self, kind: Kind, scalar: Scalar, text: &dyn fmt::Display) {
         if self.path == TIMESTAMP {
-            return match instant::from_millis(scalar) {
+            let nanos = match &self.registry.time_formats {
+                Some(formats) => formats.parse(&text.to_string()),
+                None => None,
+            };
+            return match nanos.or_else(|| instant::from_millis(scalar)) {
                 Some(nanos) => self.timestamp(nanos),
                 None => self.ignored(),
             };
         }
-        let Some(Entry { path, field_type }) = self.registry.entry(&self.path, kind) else { return self.refused() };
-        let (path, field_type) = (path.clone(), *field_type);
-        let value = match (field_type, scalar) {
+        let entry = match self.registry.find(&self.path, kind) {
+            Found::Entry(entry) => entry.clone(),
+            Found::Overflow => return self.overflow(text),
+            Found::Unwanted => return,
+        };
+        if let Some(field) = &entry.field {
+            return self.declared(&entry, &field.clone(), Raw::Scalar(scalar, text));
+        }
+        let value = match (entry.field_type, scalar) {
             (FieldType::Keyword | FieldType::Text, _) => return self.string(&text.to_string()),
             (FieldType::Long, Scalar::Long(_) | Scalar::Unsigned(_))
             | (FieldType::Double, Scalar::Double(_))
@@ -162,8 +192,99 @@ impl<'w> Walk<'w> {
             _ => None,
         };
         match value {
-            Some(value) => self.leaf(path, value, field_type),
-            None => self.ignored(),
+            Some(value) => self.keep(&entry, value),
+            None => self.misfit(text),
+        }
+    }
+
+    /// The value of a field that a mapping or a dynamic template tells about, and of the fields beside it.
+    fn declared(&mut self, entry: &Entry, field: &Field, raw: Raw<'_>) {
+        match fitting(entry.field_type, field, raw) {
+            Fit::Value(scalar) => self.keep(entry, scalar),
+            Fit::Text(text) => {
+                let value = Scalar::Text(self.document.keep(&text));
+                self.keep(entry, value);
+            }
+            Fit::TooLong => {
+                self.present(entry.path.clone());
+                self.ignored();
+            }
+            Fit::Not => self.misfit(&raw.to_string()),
+        }
+        for sub in entry.subs.iter() {
+            let Some(field) = &sub.field else { continue };
+            match fitting(sub.field_type, field, raw) {
+                Fit::Value(scalar) => self.keep(sub, scalar),
+                Fit::Text(text) => {
+                    let value = Scalar::Text(self.document.keep(&text));
+                    self.keep(sub, value);
+                }
+                Fit::TooLong | Fit::Not => {
+                    let value = Scalar::Text(self.document.keep(&sub.path));
+                    self.note_ignored(value);
+                }
+            }
+        }
+    }
+
+    /// An explicit null, which some mappings give a value.
+    fn null(&mut self) {
+        let known = self.registry.known(&self.path).and_then(|entry| entry.field.clone());
+        match known.and_then(|field| field.null_value.clone()) {
+            Some(serde_json::Value::String(text)) => self.string(&text),
+            Some(serde_json::Value::Bool(truth)) => self.scalar(Kind::Boolean, Scalar::Boolean(truth), &truth),
+            Some(serde_json::Value::Number(number)) => {
+                let (kind, scalar) = match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                    (Some(number), ..) => (Kind::Integer, Scalar::Long(number)),
+                    (_, Some(number), _) => (Kind::Integer, Scalar::Unsigned(number)),
+                    (.., float) => (Kind::Float, Scalar::Double(float.unwrap_or_default())),
+                };
+                self.scalar(kind, scalar, &number);
+            }
+            _ => {}
+        }
+    }
+
+    fn instant_of(&self, text: &str) -> Option<i64> {
+        instant::parse(text).or_else(|| self.registry.time_formats.as_ref()?.parse(text))
+    }
+
+    /// A value of an entry's type.
+    fn keep(&mut self, entry: &Entry, value: Scalar) {
+        if entry.path.as_ref() == MESSAGE
+            && entry.field_type == FieldType::Text
+            && let Scalar::Text(stretch) = value
+        {
+            self.document.messages.push(stretch);
+            return self.present(entry.path.clone());
+        }
+        self.leaf(entry.path.clone(), value, entry.field_type);
+        if let Some(root) = &entry.root {
+            self.leaf(root.clone(), value, entry.field_type);
+        }
+    }
+
+    /// A value that its path's type can't hold: it stays searchable as a keyword beside the path.
+    fn misfit(&mut self, text: &dyn fmt::Display) {
+        let text = text.to_string();
+        if text.len() <= KEYWORD_BYTES_MAX
+            && let Some(twin) = self.registry.twin(&self.path)
+        {
+            let value = Scalar::Text(self.document.keep(&text));
+            self.leaf(twin, value, FieldType::Keyword);
+        }
+        self.ignored();
+    }
+
+    /// A value of a path for which there was no room: it is found by path and exact value.
+    fn overflow(&mut self, text: &dyn fmt::Display) {
+        self.remarks.paths_refused += 1;
+        let path_fits =
+            self.path.len() <= PATH_BYTES_MAX && self.path != VERSION && !self.path.bytes().any(|byte| byte <= 1);
+        if path_fits && self.document.present.len() < OVERFLOW_MAX {
+            let term = overflow_term(&self.path, &text.to_string());
+            self.document.present.push(self.path.as_str().into());
+            self.document.present.extend(term.map(Arc::from));
         }
     }
 
@@ -182,9 +303,14 @@ impl<'w> Walk<'w> {
     }
 
     fn only_present(&mut self, kind: Kind) {
-        let Some(entry) = self.registry.entry(&self.path, kind) else { return self.refused() };
-        let path = entry.path.clone();
-        self.present(path);
+        match self.registry.find(&self.path, kind) {
+            Found::Entry(entry) => {
+                let path = entry.path.clone();
+                self.present(path);
+            }
+            Found::Overflow => self.remarks.paths_refused += 1,
+            Found::Unwanted => {}
+        }
     }
 
     /// Notes a path once, also when it holds a list.
@@ -196,14 +322,94 @@ impl<'w> Walk<'w> {
 
     fn ignored(&mut self) {
         let value = Scalar::Text(self.document.keep(&self.path));
-        if let Some(entry) = self.registry.entry(IGNORED, Kind::String) {
+        self.note_ignored(value);
+    }
+
+    fn note_ignored(&mut self, value: Scalar) {
+        if let Found::Entry(entry) = self.registry.find(IGNORED, Kind::String) {
             let path = entry.path.clone();
             self.leaf(path, value, FieldType::Keyword);
         }
     }
+}
 
-    fn refused(&mut self) {
-        self.remarks.paths_refused += 1;
+/// A value as it stands in the event.
+#[derive(Clone, Copy)]
+enum Raw<'r> {
+    Text(&'r str),
+    Scalar(Scalar, &'r dyn fmt::Display),
+}
+
+impl fmt::Display for Raw<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Scalar(_, text) => text.fmt(f),
+        }
+    }
+}
+
+/// A value as a field keeps it.
+enum Fit {
+    Value(Scalar),
+    Text(String),
+    TooLong,
+    Not,
+}
+
+/// Makes a value fit a field, as Elasticsearch does.
+fn fitting(field_type: FieldType, field: &Field, raw: Raw<'_>) -> Fit {
+    let found = match field_type {
+        FieldType::Keyword => {
+            let text = raw.to_string();
+            let too_long = field.ignore_above.is_some_and(|most| text.len() > most && text.chars().count() > most);
+            return if too_long || text.len() > KEYWORD_BYTES_MAX { Fit::TooLong } else { Fit::Text(text) };
+        }
+        FieldType::Text => return Fit::Text(raw.to_string()),
+        FieldType::Ip => return ip::parse(&raw.to_string()).map_or(Fit::Not, Fit::Text),
+        FieldType::Long => whole(field, raw),
+        FieldType::Double => match raw {
+            Raw::Scalar(Scalar::Boolean(_), _) => None,
+            raw if field.coerce || matches!(raw, Raw::Scalar(..)) => {
+                raw.to_string().trim().parse().ok().filter(|number: &f64| number.is_finite()).map(Scalar::Double)
+            }
+            _ => None,
+        },
+        FieldType::Boolean => match raw.to_string().as_str() {
+            "true" => Some(Scalar::Boolean(true)),
+            "false" | "" => Some(Scalar::Boolean(false)),
+            _ => None,
+        },
+        FieldType::Date => match raw {
+            Raw::Scalar(Scalar::Boolean(_), _) => None,
+            raw => field.formats.parse(&raw.to_string()).map(Scalar::Instant),
+        },
+    };
+    found.map_or(Fit::Not, Fit::Value)
+}
+
+/// A whole number within what the field's type holds; fractions are cut off where that is allowed.
+fn whole(field: &Field, raw: Raw<'_>) -> Option<Scalar> {
+    let number: i128 = match raw {
+        Raw::Scalar(Scalar::Long(number), _) => number.into(),
+        Raw::Scalar(Scalar::Unsigned(number), _) => number.into(),
+        Raw::Scalar(Scalar::Double(number), _) if field.coerce && number.abs() < 2e19 => number.trunc() as i128,
+        Raw::Text(text) if field.coerce => {
+            let text = text.trim();
+            match text.parse() {
+                Ok(number) => number,
+                Err(_) => text.parse::<f64>().ok().filter(|number| number.abs() < 2e19)?.trunc() as i128,
+            }
+        }
+        _ => return None,
+    };
+    let (least, greatest) = field.range.unwrap_or((i64::MIN.into(), i64::MAX.into()));
+    if number < least || number > greatest {
+        return None;
+    }
+    match i64::try_from(number) {
+        Ok(number) => Some(Scalar::Long(number)),
+        Err(_) => u64::try_from(number).ok().map(Scalar::Unsigned),
     }
 }
 
@@ -277,6 +483,9 @@ impl<'de> Visitor<'de> for Member<'_, '_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
+        if self.0.registry.has_nulls {
+            self.0.null();
+        }
         Ok(())
     }
 
@@ -311,7 +520,11 @@ impl<'de> Visitor<'de> for Member<'_, '_> {
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        if self.0.registry.has_objects && self.0.registry.declared().is_opaque(&self.0.path) {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
         members(self.0, map)
     }
 }

@@ -9,6 +9,7 @@ use tantivy::columnar::{Cardinality, Column, ColumnType, MonotonicallyMappableTo
 use super::error::EsError;
 use super::fields::{self, Place};
 use crate::store::Part;
+use crate::store::mapping::ip;
 use crate::store::registry::{FieldType, Mapping};
 
 /// How the 64 bits of a column are to be read.
@@ -26,10 +27,68 @@ pub(crate) enum NumberKind {
 #[derive(Clone)]
 pub(crate) enum Values {
     Numbers(Column<u64>, NumberKind),
-    Strings(StrColumn),
+    Strings(Texts),
     /// Every document has it: `_index`.
     Constant(Arc<str>),
     Nothing,
+}
+
+/// Stands before addresses while they are sorted: their terms have the right order, what people write has not.
+pub(crate) const ADDRESS: char = '\u{1}';
+
+/// An address that was sorted, as people write it.
+pub(crate) fn shown_address(key: &str) -> String {
+    let term = key.strip_prefix(ADDRESS).unwrap_or(key);
+    ip::decode(term).unwrap_or_else(|| term.to_owned())
+}
+
+/// A column of strings.
+#[derive(Clone)]
+pub(crate) struct Texts {
+    column: StrColumn,
+    /// The strings are addresses, as the index writes them.
+    is_ip: bool,
+}
+
+impl Texts {
+    /// The string of an ordinal, as people write it.
+    pub(crate) fn ord_to_str(&self, ord: u64, into: &mut String) -> std::io::Result<bool> {
+        let found = self.column.ord_to_str(ord, into)?;
+        if let Some(address) = self.is_ip.then(|| ip::decode(into)).flatten() {
+            *into = address;
+        }
+        Ok(found)
+    }
+
+    /// The string of an ordinal so that strings of several parts compare in their order.
+    pub(crate) fn ord_to_key(&self, ord: u64, into: &mut String) -> std::io::Result<bool> {
+        let found = self.column.ord_to_str(ord, into)?;
+        if self.is_ip {
+            into.insert(0, ADDRESS);
+        }
+        Ok(found)
+    }
+
+    /// The term of a key, or of an address as people write it.
+    pub(crate) fn term_of<'t>(&self, text: &'t str) -> std::borrow::Cow<'t, str> {
+        match text.strip_prefix(ADDRESS) {
+            Some(term) => term.into(),
+            None => self.is_ip.then(|| ip::parse(text)).flatten().map_or(text.into(), Into::into),
+        }
+    }
+
+    /// A term of the dictionary as people write it.
+    pub(crate) fn shown(&self, term: &str) -> String {
+        self.is_ip.then(|| ip::decode(term)).flatten().unwrap_or_else(|| term.to_owned())
+    }
+}
+
+impl std::ops::Deref for Texts {
+    type Target = StrColumn;
+
+    fn deref(&self) -> &StrColumn {
+        &self.column
+    }
 }
 
 impl NumberKind {
@@ -72,16 +131,28 @@ impl Values {
             _ => {}
         }
         match fields::place(mapping, field) {
-            Place::Nowhere => Ok(Self::Nothing),
+            Place::Nowhere => Self::unless_overflowed(part, field),
+            Place::InSource(es_type) => Err(EsError::argument(format!(
+                "Field [{field}] of type [{es_type}] is kept in the source alone, and can't be sorted by or aggregated on"
+            ))),
             Place::Index => Ok(Self::Constant(part.index.clone())),
             Place::Id => Err(EsError::argument("sorting and aggregating on [_id] is not supported; use [_doc]")),
             Place::Time => Self::numbers(part, "time", &[ColumnType::DateTime]),
             Place::Message | Place::Text(_) => Err(no_columns(&part.index, field)),
             Place::Value(path, field_type) => {
+                if mapping.field(&path).is_some_and(|declared| !declared.aggregatable) {
+                    let reason = format!(
+                        "Can't load fielddata on [{field}] because fielddata is unsupported on fields of type [{}]. Use doc values instead.",
+                        mapping.es_name(&path).unwrap_or_default()
+                    );
+                    return Err(EsError::argument(reason));
+                }
                 let column = format!("keyword.{}", path.replace('\\', "\\\\"));
                 match field_type {
-                    FieldType::Keyword | FieldType::Text => {
-                        Ok(part.reader.fast_fields().str(&column)?.map_or(Self::Nothing, Self::Strings))
+                    FieldType::Keyword | FieldType::Text | FieldType::Ip => {
+                        let column = part.reader.fast_fields().str(&column)?;
+                        let texts = |column| Self::Strings(Texts { column, is_ip: field_type == FieldType::Ip });
+                        Ok(column.map_or(Self::Nothing, texts))
                     }
                     FieldType::Long | FieldType::Double => {
                         Self::numbers(part, &column, &[ColumnType::I64, ColumnType::U64, ColumnType::F64])
@@ -91,6 +162,22 @@ impl Values {
                 }
             }
         }
+    }
+
+    /// Nothing, unless the part has values of the path that are searchable alone, because there were too many paths.
+    fn unless_overflowed(part: &Part, field: &str) -> Result<Self, EsError> {
+        let present = crate::schema::schema().1.present;
+        let term = tantivy::Term::from_field_text(present, field);
+        if part.reader.inverted_index(present)?.get_term_info(&term)?.is_none() {
+            return Ok(Self::Nothing);
+        }
+        let mut error = EsError::argument(format!(
+            "[{field}] in [{}] came when the index had as many fields as it may (`indexer.fields_max`): it is found by its exact \
+             value, but can't be sorted by or aggregated on",
+            part.index
+        ));
+        error.index = None;
+        Err(error)
     }
 
     fn numbers(part: &Part, column: &str, types: &[ColumnType]) -> Result<Self, EsError> {

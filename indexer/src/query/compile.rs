@@ -1,6 +1,7 @@
 //! Clauses to tantivy queries, by the types of one index. A field that the index does not have matches nothing;
 //! a value that makes no sense for a field's type matches nothing either, except as a bound of a range.
 
+mod addresses;
 mod terms;
 mod values;
 
@@ -16,15 +17,17 @@ use tantivy::query::{
 };
 use tantivy::schema::IndexRecordOption;
 
-use super::clause::{Clause, Combine, Condition, Weighted, Words as WordsOf};
+use super::clause::{Bounds, Clause, Combine, Condition, Weighted, Words as WordsOf};
 use super::error::EsError;
 use super::exclude::Excluded;
 use super::fields::{self, Place};
 use super::parse::plain_text;
 use super::range::GuardedRange;
 use super::scoring::{Demoting, InField};
+use crate::ingest::parse::overflow_term;
 use crate::schema::{Fields, schema};
 use crate::store::registry::{FieldType, Mapping};
+use addresses::on_ip;
 use terms::{Words, on_keyword, on_words};
 pub(crate) use terms::{near, text_path};
 use values::{Kept, on_boolean, on_date, on_number};
@@ -206,16 +209,78 @@ fn on(field: &str, test: &Condition, target: Target<'_>) -> Compiled {
     }
     let keeping = fields_of_schema();
     match fields::place(target.mapping, field) {
-        Place::Nowhere => Ok(none()),
+        Place::Nowhere => Ok(on_overflow(test, field)),
+        Place::InSource(es_type) => {
+            let reason =
+                format!("Cannot search on field [{field}] of type [{es_type}]: it is kept in the source alone");
+            Err(EsError::new(400, "query_shard_exception", reason))
+        }
         Place::Id => on_id(test),
         Place::Index => on_index(test, target),
         Place::Time => on_date(test, &Kept::Time, target),
         Place::Message => on_words(test, &Words { field: keeping.message, path: None }),
         Place::Text(path) => on_words(test, &Words { field: keeping.text, path: Some(path) }),
-        Place::Value(path, FieldType::Date) => on_date(test, &Kept::Path(path), target),
+        Place::Value(path, FieldType::Date) => {
+            let twin = twin(test, &path, target);
+            let tests = with_format(test, &path, target);
+            let kept = Kept::Path(path);
+            let found = tests.iter().map(|test| on_date(test, &kept, target)).collect::<Result<_, _>>();
+            or_twin(found.and_then(any), twin)
+        }
         Place::Value(path, FieldType::Keyword | FieldType::Text) => on_keyword(test, &path),
-        Place::Value(path, FieldType::Boolean) => on_boolean(test, &path),
-        Place::Value(path, FieldType::Long | FieldType::Double) => on_number(test, &path, field),
+        Place::Value(path, FieldType::Boolean) => or_twin(on_boolean(test, &path), twin(test, &path, target)),
+        Place::Value(path, FieldType::Ip) => or_twin(on_ip(test, &path, field), twin(test, &path, target)),
+        Place::Value(path, FieldType::Long | FieldType::Double) => {
+            or_twin(on_number(test, &path, field), twin(test, &path, target))
+        }
+    }
+}
+
+/// Dates are read by the field's own format where a request names none; each value becomes a range then.
+fn with_format(test: &Condition, path: &str, target: Target<'_>) -> Vec<Condition> {
+    let Some(field) = target.mapping.field(path) else { return vec![test.clone()] };
+    let format = field.formats.as_str();
+    if let Condition::Range(bounds) = test {
+        let format = bounds.format.clone().or_else(|| Some(format.to_owned()));
+        return vec![Condition::Range(Bounds { format, ..bounds.clone() })];
+    }
+    let Some(values) = whole_values(test) else { return vec![test.clone()] };
+    let ranges = values.into_iter().map(|value| Bounds {
+        lower: Some((value.clone(), true)),
+        upper: Some((value, true)),
+        format: Some(format.to_owned()),
+        ..Bounds::default()
+    });
+    // A value that is no instant matches nothing.
+    let is_instant = |bounds: &Bounds| nanos_of(bounds, target.now).is_ok();
+    ranges.filter(is_instant).map(Condition::Range).collect()
+}
+
+/// What did not fit a path's type is a keyword beside it, and is found by its exact value.
+fn twin(test: &Condition, path: &str, target: Target<'_>) -> Option<Box<dyn Query>> {
+    let twin = format!("{path}.str");
+    if target.mapping.get(&twin) != Some(&FieldType::Keyword) || whole_values(test).is_none() {
+        return None;
+    }
+    on_keyword(test, &twin).ok()
+}
+
+fn or_twin(found: Compiled, twin: Option<Box<dyn Query>>) -> Compiled {
+    match twin {
+        None => found,
+        Some(twin) => any(vec![found?, twin]),
+    }
+}
+
+/// A path for which an index had no room is found by its exact value.
+fn on_overflow(test: &Condition, path: &str) -> Box<dyn Query> {
+    let terms = whole_values(test).unwrap_or_default();
+    let terms = terms.iter().filter_map(|value| overflow_term(path, &plain_text(value)));
+    let terms: Vec<Term> = terms.map(|term| Term::from_field_text(fields_of_schema().present, &term)).collect();
+    match terms.as_slice() {
+        [] => none(),
+        [only] => term_query(only.clone()),
+        _ => Box::new(TermSetQuery::new(terms)),
     }
 }
 
@@ -231,7 +296,8 @@ fn exists(field: &str, target: Target<'_>) -> Compiled {
         _ => fields::with_children(target.mapping, field).into_iter().map(str::to_owned).collect(),
     };
     match known.as_slice() {
-        [] => Ok(none()),
+        // It may be one for which there was no room.
+        [] => Ok(term_query(Term::from_field_text(keeping.present, field))),
         [only] => Ok(term_query(Term::from_field_text(keeping.present, only))),
         several => {
             let terms = several.iter().map(|path| Term::from_field_text(keeping.present, path));

@@ -33,6 +33,11 @@ impl EsError {
         Self::new(400, "task_cancelled_exception", "the search was cancelled")
     }
 
+    /// A mapping can't be used.
+    pub(crate) fn mapping(reason: impl Into<String>) -> Self {
+        Self::new(400, "mapper_parsing_exception", reason)
+    }
+
     pub(crate) fn no_index(name: &str) -> Self {
         let mut error = Self::new(404, "index_not_found_exception", format!("no such index [{name}]"));
         error.index = Some(name.to_owned());

@@ -6,6 +6,7 @@ use super::clause::Weighted;
 use super::error::EsError;
 use crate::schema::{MESSAGE, TIMESTAMP};
 pub(crate) use crate::store::ids::{id_of, seq_of};
+use crate::store::mapping::Kept;
 use crate::store::registry::{FieldType, Mapping};
 
 /// Elasticsearch's bound for fields that a pattern may stand for.
@@ -26,6 +27,8 @@ pub(crate) enum Place {
     Id,
     /// `_index`.
     Index,
+    /// A field of a type that is kept in the source alone.
+    InSource(String),
     /// The index has no such field, or nothing of it can be searched (`message.keyword`).
     Nowhere,
 }
@@ -36,12 +39,27 @@ pub(crate) fn place(mapping: &Mapping, name: &str) -> Place {
         "_id" => return Place::Id,
         "_index" => return Place::Index,
         TIMESTAMP => return Place::Time,
-        MESSAGE => return Place::Message,
         _ => {}
     }
+    let declared = mapping.declared().field(name);
+    if let Some(Kept::Under(target)) = declared.map(|field| &field.kept) {
+        // Aliases of aliases are refused, so this ends.
+        return if mapping.declared().field(target).is_some_and(|field| matches!(field.kept, Kept::Under(_))) {
+            Place::Nowhere
+        } else {
+            place(mapping, target)
+        };
+    }
     match mapping.get(name) {
+        Some(FieldType::Text) | None if name == MESSAGE => Place::Message,
         Some(FieldType::Text) => Place::Text(name.to_owned()),
         Some(field_type) => Place::Value(name.to_owned(), *field_type),
+        None if declared.is_some_and(|field| field.kept == Kept::Flattened) => {
+            Place::Value(name.to_owned(), FieldType::Keyword)
+        }
+        None if mapping.field(name).is_some_and(|field| field.kept == Kept::InSource) => {
+            Place::InSource(mapping.es_name(name).unwrap_or_default().to_owned())
+        }
         None => match name.strip_suffix(".keyword") {
             Some(bare) if mapping.get(bare) == Some(&FieldType::Keyword) => {
                 Place::Value(bare.to_owned(), FieldType::Keyword)

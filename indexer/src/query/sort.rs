@@ -6,9 +6,9 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use serde_json::Value;
 use tantivy::DocId;
-use tantivy::columnar::{Cardinality, Column, MonotonicallyMappableToU64, StrColumn, TermOrdHit};
+use tantivy::columnar::{Cardinality, Column, MonotonicallyMappableToU64, TermOrdHit};
 
-use super::columns::{self, NumberKind, Values};
+use super::columns::{self, NumberKind, Texts, Values};
 use super::error::EsError;
 use super::strict::Members;
 use crate::store::Part;
@@ -181,6 +181,7 @@ impl SortField {
             (Some(Numeric::Date), SortValue::Date(nanos)) if self.format.is_none() => {
                 nanos.div_euclid(1_000_000).into()
             }
+            (_, SortValue::Text(text)) if text.starts_with(columns::ADDRESS) => columns::shown_address(text).into(),
             _ => value.to_json(self.format.as_deref()),
         }
     }
@@ -300,7 +301,7 @@ enum Opened {
     /// How well a document matches; no column.
     Score,
     Numbers(Column<u64>, NumberKind),
-    Strings(StrColumn),
+    Strings(Texts),
     /// The same for every document.
     Same(SortValue),
 }
@@ -466,7 +467,7 @@ impl Level {
         Ok(match &self.values {
             Opened::Strings(column) => {
                 let mut text = String::new();
-                column.ord_to_str(bits, &mut text)?;
+                column.ord_to_key(bits, &mut text)?;
                 SortValue::Text(text)
             }
             Opened::Score => SortValue::Double(f64::from_u64(bits)),
@@ -492,11 +493,13 @@ impl Level {
                     Ordering::Greater => PRESENT + 1,
                 });
             }
-            (Opened::Strings(column), SortValue::Text(text)) => match column.dictionary().term_ord_or_next(text)? {
-                TermOrdHit::Exact(ord) => exactly(ord),
-                // The next greater one's, or one past the last.
-                TermOrdHit::Next(ord) => u128::from(ord) * 2,
-            },
+            (Opened::Strings(column), SortValue::Text(text)) => {
+                match column.dictionary().term_ord_or_next(&*column.term_of(text))? {
+                    TermOrdHit::Exact(ord) => exactly(ord),
+                    // The next greater one's, or one past the last.
+                    TermOrdHit::Next(ord) => u128::from(ord) * 2,
+                }
+            }
             (Opened::Strings(_), _) => before_all,
             (Opened::Numbers(..) | Opened::Score, SortValue::Text(_)) => after_all,
             (Opened::Score, number) => number_place(NumberKind::Double, number),

@@ -207,3 +207,21 @@ fn hits_show_what_was_asked_for() {
     let none = search(&store, json!({"track_total_hits": false, "size": 0}));
     assert_eq!(none["hits"], json!({"max_score": null, "hits": []}));
 }
+
+#[test]
+fn paths_beyond_the_bound_are_found_by_their_value_and_not_aggregated() {
+    let mut event = json!({"n": 7});
+    for number in 0..1100 {
+        event[format!("k{number:04}")] = json!(format!("v{number}"));
+    }
+    let store = store_of("logs-wide", &[event, json!({"n": 8, "k1090": "other", "o": {"late": 5}})], 1);
+    assert_eq!(matching(&store, json!({"term": {"k0001": "v1"}})), [7]);
+    assert_eq!(matching(&store, json!({"term": {"k1090": "v1090"}})), [7]);
+    assert_eq!(matching(&store, json!({"terms": {"k1090": ["v1090", "other"]}})), [7, 8]);
+    assert_eq!(matching(&store, json!({"exists": {"field": "k1090"}})), [7, 8]);
+    assert_eq!(matching(&store, json!({"term": {"o.late": 5}})), [8]);
+    assert_eq!(matching(&store, json!({"term": {"k9999": "v"}})), [0; 0]);
+    let error = try_search(&store, json!({"size": 0, "aggs": {"a": {"terms": {"field": "k1090"}}}})).unwrap_err();
+    assert!(error.status == 400 && error.reason.contains("indexer.fields_max"), "{error}");
+    assert!(try_search(&store, json!({"size": 0, "aggs": {"a": {"terms": {"field": "k9999"}}}})).is_ok());
+}

@@ -1,10 +1,15 @@
 //! The catalog: which indexes there are and which parts they have, as one immutable value that searches load
 //! and changes replace. Pure: no I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use super::ChangeError;
+use super::amend::WriteTarget;
+use super::directory::{Directory, FactsError};
+use super::facts::{self, Facts};
+use super::mapping::Declared;
 use super::names::{self, NoSuchIndex};
 use super::part::{Part, PartId};
 use super::registry::{Mapping, Registry};
@@ -19,19 +24,42 @@ pub(crate) struct IndexState {
     pub(crate) created_ms: i64,
     /// Its types.
     pub(crate) mapping: Arc<Mapping>,
+    /// What was said about it.
+    pub(crate) facts: Arc<Facts>,
     /// Its parts, oldest first.
     pub(crate) parts: Vec<Arc<Part>>,
 }
 
-impl IndexState {
-    /// An empty index, made now.
-    pub(crate) fn new() -> Self {
+impl Default for IndexState {
+    fn default() -> Self {
         Self {
             uuid: uuid(),
             created_ms: jiff::Timestamp::now().as_millisecond(),
             mapping: Registry::new(Arc::default(), 0).mapping(),
+            facts: Arc::default(),
             parts: Vec::new(),
         }
+    }
+}
+
+impl IndexState {
+    /// An empty index, made now.
+    ///
+    /// # Errors
+    /// When its mapping is none.
+    pub(crate) fn born(facts: Facts) -> Result<Self, FactsError> {
+        let declared = Arc::new(Declared::read(&facts.mappings)?);
+        let mapping = Registry::new(Arc::new(Mapping::default().with_declared(declared)), 0).mapping();
+        Ok(Self { mapping, facts: Arc::new(facts), ..Self::default() })
+    }
+
+    /// Takes up what documents brought. What was declared meanwhile stays.
+    pub(crate) fn take_up(&mut self, mapping: Arc<Mapping>) {
+        self.mapping = if Arc::ptr_eq(mapping.declared(), self.mapping.declared()) {
+            mapping
+        } else {
+            Arc::new(mapping.with_declared(self.mapping.declared().clone()))
+        };
     }
 }
 
@@ -51,6 +79,8 @@ pub(crate) fn uuid() -> Arc<str> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Catalog {
     pub(crate) indexes: BTreeMap<Arc<str>, IndexState>,
+    /// Templates and policies.
+    pub(crate) directory: Arc<Directory>,
 }
 
 impl Catalog {
@@ -59,7 +89,7 @@ impl Catalog {
     /// # Errors
     /// When the expression names an index that does not exist.
     pub(crate) fn view(&self, expression: &str, time_ns: Option<&RangeInclusive<i64>>) -> Result<View, NoSuchIndex> {
-        let chosen = names::select(expression, &self.indexes.keys().map(AsRef::as_ref))?;
+        let chosen = self.resolve(expression)?;
         let mut view = View::default();
         for (name, index) in chosen.into_iter().filter_map(|name| self.indexes.get_key_value(name)) {
             view.mappings.insert(name.clone(), index.mapping.clone());
@@ -70,6 +100,98 @@ impl Catalog {
         }
         view.parts.sort_by_key(|part| std::cmp::Reverse(*part.time_ns.end()));
         Ok(view)
+    }
+
+    /// The indexes that an expression names, also by their aliases and as backing indexes, in their order.
+    ///
+    /// # Errors
+    /// When the expression names an index that does not exist.
+    pub(crate) fn resolve(&self, expression: &str) -> Result<Vec<&Arc<str>>, NoSuchIndex> {
+        let backing = expression.contains(".ds-").then(|| self.without_backing_names(expression));
+        let expression = backing.as_deref().unwrap_or(expression);
+        let aliases: BTreeSet<&str> =
+            self.indexes.values().flat_map(|index| index.facts.aliases.keys().map(String::as_str)).collect();
+        let known = self.indexes.keys().map(AsRef::as_ref).chain(aliases.iter().copied());
+        let chosen = names::select(expression, &known)?;
+        let mut indexes: Vec<&Arc<str>> = Vec::with_capacity(chosen.len());
+        for name in chosen {
+            match self.indexes.get_key_value(name) {
+                Some((name, _)) => indexes.push(name),
+                None => indexes.extend(self.aliased(name)),
+            }
+        }
+        indexes.sort_unstable();
+        indexes.dedup();
+        Ok(indexes)
+    }
+
+    /// As [`resolve`](Self::resolve), by their own names alone.
+    ///
+    /// # Errors
+    /// When the expression names an index that does not exist.
+    pub(crate) fn resolve_indexes(&self, expression: &str) -> Result<Vec<&Arc<str>>, NoSuchIndex> {
+        let chosen = names::select(expression, &self.indexes.keys().map(AsRef::as_ref))?;
+        Ok(chosen.into_iter().filter_map(|name| Some(self.indexes.get_key_value(name)?.0)).collect())
+    }
+
+    /// The indexes of an alias.
+    pub(crate) fn aliased(&self, alias: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.indexes.iter().filter(move |(_, index)| index.facts.aliases.contains_key(alias)).map(|(name, _)| name)
+    }
+
+    /// Writes streams in the place of their backing indexes.
+    fn without_backing_names(&self, expression: &str) -> String {
+        let item = |item: &str| match (self.stream_of(item), item.strip_prefix(".ds-")) {
+            (Some(stream), _) => stream.to_string(),
+            (None, Some(rest)) if rest.contains('*') => rest.to_owned(),
+            _ => item.to_owned(),
+        };
+        expression.split(',').map(item).collect::<Vec<_>>().join(",")
+    }
+
+    /// The data stream that has a backing index of this name.
+    fn stream_of(&self, backing: &str) -> Option<&Arc<str>> {
+        let (name, state) = self.indexes.get_key_value(facts::stream_of(backing)?)?;
+        (facts::backing_name(name, state.created_ms) == backing).then_some(name)
+    }
+
+    /// Where documents for a name go; `None` when an alias has no index to write to.
+    pub(crate) fn write_target(&self, name: &str) -> Option<WriteTarget> {
+        let target =
+            |index: &str| WriteTarget { index: index.to_owned(), by_alias: false, is_stream: false, by_backing: false };
+        if let Some(state) = self.indexes.get(name) {
+            return Some(WriteTarget { is_stream: state.facts.data_stream.is_some(), ..target(name) });
+        }
+        if let Some(stream) = self.stream_of(name) {
+            return Some(WriteTarget { by_backing: true, ..target(stream) });
+        }
+        let aliased: Vec<&Arc<str>> = self.aliased(name).collect();
+        let wants = |index: &Arc<str>| self.indexes.get(index)?.facts.aliases.get(name)?.is_write_index;
+        let writer = match aliased.as_slice() {
+            [] => {
+                let stream =
+                    self.directory.template_for(name).is_some_and(|(_, template)| template.data_stream.is_some());
+                return Some(WriteTarget { is_stream: stream, ..target(name) });
+            }
+            [only] if wants(only) != Some(false) => Some(*only),
+            several => several.iter().copied().find(|index| wants(index) == Some(true)),
+        };
+        let is_stream =
+            |index: &Arc<str>| self.indexes.get(index).is_some_and(|state| state.facts.data_stream.is_some());
+        writer.map(|index| WriteTarget { by_alias: true, is_stream: is_stream(index), ..target(index) })
+    }
+
+    /// Whether an index's aliases may be called so.
+    ///
+    /// # Errors
+    /// When there is an index of one of these names.
+    pub(crate) fn check_aliases(&self, index: &str, facts: &Facts) -> Result<(), ChangeError> {
+        match facts.aliases.keys().find(|alias| *alias == index || self.indexes.contains_key(alias.as_str())) {
+            None => Ok(()),
+            Some(alias) => Err(ChangeError::Facts(FactsError::Invalid(format!(
+                "Invalid alias name [{alias}]: an index or data stream exists with the same name as the alias"
+            )))),
+        }
     }
 
     /// What there is, for `_cat/indices`.

@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-pub(crate) use state::{Edit, IndexMeta, MarkMeta, Quarantined, SplitFile, SplitMeta, State};
+pub(crate) use state::{Amended, Edit, IndexMeta, MarkMeta, Quarantined, SplitFile, SplitMeta, State};
 
 const MAGIC: &[u8; 8] = b"LMMANIF\0";
 /// 2: changes that the first version does not know; its files are still read.

@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::catalog::{Catalog, IndexState};
-use super::manifest::{Edit, Manifest, ManifestError, Recovery};
+use super::manifest::{Edit, IndexMeta, Manifest, ManifestError, Recovery};
+use super::mapping::Declared;
 use super::pending::Pending;
 use super::progress::Progress;
 use super::{Store, repair, split};
@@ -87,6 +88,7 @@ impl Store {
             stopping: Arc::default(),
             next_part: AtomicU64::new(highest + 1),
             hot_bytes: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
             progress: watch::Sender::new(progress),
             _lock: lock,
             #[cfg(test)]
@@ -100,13 +102,14 @@ impl Store {
 
 /// Opens what the manifest names; what is damaged is taken out of it.
 fn open_splits(folder: &Path, manifest: &mut Manifest, findings: &mut Findings) -> std::io::Result<Catalog> {
-    let mut catalog = Catalog::default();
+    let mut catalog = Catalog { directory: Arc::new(manifest.state().directory.clone()), ..Catalog::default() };
     let mut edits = Vec::new();
     for (name, meta) in &manifest.state().indexes {
         let mut state = IndexState {
             uuid: meta.uuid.clone(),
             created_ms: meta.created_ms,
-            mapping: meta.mapping.clone(),
+            mapping: Arc::new(meta.mapping.with_declared(declared_of(name, meta))),
+            facts: meta.facts.clone(),
             parts: Vec::new(),
         };
         for split_meta in meta.splits.values() {
@@ -124,6 +127,14 @@ fn open_splits(folder: &Path, manifest: &mut Manifest, findings: &mut Findings) 
     edits.iter().try_for_each(|edit| manifest.append(edit))?;
     findings.damaged.extend(manifest.state().quarantine.values().map(repair::in_words));
     Ok(catalog)
+}
+
+/// The mapping that was put for an index. One of a newer program may have what this one can't read.
+pub(super) fn declared_of(name: &str, meta: &IndexMeta) -> Arc<Declared> {
+    Arc::new(Declared::read(&meta.facts.mappings).unwrap_or_else(|error| {
+        tracing::error!(%error, index = name, "the mapping of an index can't be read; values decide on its types");
+        Declared::default()
+    }))
 }
 
 /// Removes split folders that the manifest does not name; gives the highest id that was ever seen.

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::manifest::Edit;
 use super::part::PartId;
-use super::{ChangeError, NoSuchIndex, Store, failpoint, split};
+#[cfg(test)]
+use super::{ChangeError, NoSuchIndex};
+use super::{Store, failpoint, split};
 use crate::config::DiskPolicy;
 use limits::Candidate;
 
@@ -49,12 +51,13 @@ impl Store {
         Ok(gone.values().map(Vec::len).sum())
     }
 
+    #[cfg(test)]
     /// Sets how old events of an index may become, as a lifecycle policy has it; what the configuration says is never
     /// prolonged by it. `None` leaves the index to the configuration.
     ///
     /// # Errors
     /// When there is no such index on disk, or the manifest can't be written.
-    #[allow(dead_code, reason = "the delete phase of lifecycle policies calls it")]
+    #[cfg(test)]
     pub(crate) fn set_max_age(&self, index: &str, max_age: Option<Duration>) -> Result<(), ChangeError> {
         let max_age_ms = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let mut manifest = self.manifest.lock();

@@ -284,9 +284,9 @@ fn splits_past_their_time_or_beyond_the_size_go() {
 async fn indexes_are_made_and_removed_for_good() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    store.create_index("logs-a").await.unwrap();
-    assert!(matches!(store.create_index("logs-a").await, Err(ChangeError::Exists(_))));
-    assert!(matches!(store.create_index("Logs A").await, Err(ChangeError::Name(_))));
+    store.create_with("logs-a", &directory::Body::default(), false).unwrap();
+    assert!(matches!(store.create_with("logs-a", &directory::Body::default(), false), Err(ChangeError::Exists(_))));
+    assert!(matches!(store.create_with("Logs A", &directory::Body::default(), false), Err(ChangeError::Name(_))));
     testing::add(&store, "logs-b", &documents(5), 2);
     store.delete_index("logs-b").await.unwrap();
     assert!(matches!(store.delete_index("logs-b").await, Err(ChangeError::Missing(_))));

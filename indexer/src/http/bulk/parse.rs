@@ -46,6 +46,8 @@ pub(in crate::http) struct Item<'b> {
     pub(in crate::http) document: &'b [u8],
     /// It is only done when the document's last write has this `_seq_no` and `_primary_term`.
     pub(in crate::http) condition: Option<(u64, u64)>,
+    /// Its index must be named by an alias.
+    pub(in crate::http) require_alias: bool,
     /// Why it is not taken.
     pub(in crate::http) refused: Option<EsError>,
 }
@@ -71,8 +73,7 @@ struct Target {
     _type: Option<IgnoredAny>,
     #[serde(rename = "routing", alias = "_routing")]
     _routing: Option<IgnoredAny>,
-    #[serde(rename = "require_alias")]
-    _require_alias: Option<IgnoredAny>,
+    require_alias: Option<bool>,
     #[serde(rename = "dynamic_templates")]
     _dynamic_templates: Option<IgnoredAny>,
     /// Requests with one id wait for each other, so none has to be tried again.
@@ -140,6 +141,7 @@ pub(super) fn parse<'b>(bytes: &'b [u8], default_index: Option<&'b str>) -> Resu
                 "[version] and [version_type] are not supported: versions are counted here; use [if_seq_no] and [if_primary_term]",
             ));
         }
+        item.require_alias = target.require_alias.unwrap_or(false);
         item.only_if(target.if_seq_no, target.if_primary_term);
         items.push(item);
     }
@@ -170,7 +172,7 @@ pub(in crate::http) fn item<'b>(
     pipeline: Option<&str>,
 ) -> Item<'b> {
     let refused = refusal(op, &index, id.as_deref(), document, pipeline);
-    Item { op, index, id, document, condition: None, refused }
+    Item { op, index, id, document, condition: None, require_alias: false, refused }
 }
 
 impl Item<'_> {
@@ -195,6 +197,14 @@ impl Item<'_> {
     }
 }
 
+/// No index may be called so.
+pub(super) fn invalid_name(index: &str) -> EsError {
+    let reason = format!(
+        "Invalid index name [{index}]: lower case, no spaces or any of \\ / * ? \" < > | , # : and none of - _ + . first"
+    );
+    EsError::new(400, "invalid_index_name_exception", reason)
+}
+
 /// A document beyond what the bus takes.
 pub(super) fn too_large(bytes: usize) -> EsError {
     let reason = format!("the document has {bytes} bytes; at most {DOCUMENT_BYTES_MAX} are taken");
@@ -202,11 +212,9 @@ pub(super) fn too_large(bytes: usize) -> EsError {
 }
 
 fn refusal(op: Op, index: &str, id: Option<&str>, document: &[u8], pipeline: Option<&str>) -> Option<EsError> {
-    if !names::is_valid(index) {
-        let reason = format!(
-            "Invalid index name [{index}]: lower case, no spaces or any of \\ / * ? \" < > | , # : and none of - _ + . first"
-        );
-        return Some(EsError::new(400, "invalid_index_name_exception", reason));
+    // An alias may be in upper case, and a backing index begins with a dot; where they lead is looked up later.
+    if !names::is_valid(&index.strip_prefix(".ds-").unwrap_or(index).to_lowercase()) {
+        return Some(invalid_name(index));
     }
     if let Some(id) = id {
         if id.len() > ID_BYTES_MAX {

@@ -68,6 +68,29 @@ fn row(api: &Api, summary: &IndexSummary, color: &str, asked: &Asked) -> Result<
     ])
 }
 
+const ALIASES: [Column; 6] = [
+    column("alias", "a", "name of the alias"),
+    column("index", "i,idx", "an index that it stands for"),
+    column("filter", "f,fi", "always none: an alias stands for whole indexes"),
+    column("routing.index", "ri,routingIndex", "routing of writes"),
+    column("routing.search", "rs,routingSearch", "routing of searches"),
+    column("is_write_index", "w,isWriteIndex", "documents for the alias go there"),
+];
+
+pub(super) async fn aliases_all(state: State<Api>, asked: Asked) -> Answer {
+    aliases(state, Path("*".to_owned()), asked).await
+}
+
+pub(super) async fn aliases(State(api): State<Api>, Path(name): Path<String>, asked: Asked) -> Answer {
+    let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let row = |(name, index, alias): (String, String, crate::store::facts::Alias)| {
+        let writes = alias.is_write_index.map(|writes| writes.to_string());
+        vec![name, index, "-".to_owned(), dash(alias.index_routing), dash(alias.search_routing), dash(writes)]
+    };
+    let rows = super::super::aliases::rows(&api, Some(&name)).into_iter().map(row).collect();
+    asked.show(&ALIASES, rows)
+}
+
 const COUNT: [Column; 3] = [
     column("epoch", "t,time", "seconds since 1970"),
     column("timestamp", "ts,hms,hhmmss", "time of day in UTC"),

@@ -124,3 +124,37 @@ proptest! {
         told(&document);
     }
 }
+
+#[test]
+fn an_attack_with_names_is_bounded_and_what_has_no_room_is_found_by_its_value() {
+    let mut registry = Registry::new(Arc::default(), 100);
+    let wide: Vec<String> = (0..100_000).map(|n| format!("\"k{n}\":\"v{n}\"")).collect();
+    let (document, remarks) = parse(&format!("{{{}}}", wide.join(",")), &mut registry);
+    assert!(remarks.paths_refused > 99_000 && document.keywords.len() <= 100);
+    assert!(document.present.len() <= 100 + OVERFLOW_MAX + 2, "{}", document.present.len());
+    assert!(document.present.iter().any(|term| term.as_ref() == "k200\u{0}v200"));
+    assert_eq!(registry.mapping().len(), 100);
+    // Ten thousand documents with names of their own leave nothing behind.
+    for n in 0..10_000 {
+        parse(&format!("{{\"only{n}\":{{\"in\":{n}}}}}"), &mut registry);
+    }
+    assert_eq!(registry.mapping().len(), 100);
+    let long = "x".repeat(100_000);
+    let (document, _) = parse(&format!("{{\"{long}\":1,\"y\":\"{long}\"}}"), &mut Registry::new(Arc::default(), 100));
+    assert!(document.present.iter().all(|term| term.len() <= PATH_BYTES_MAX + OVERFLOW_BYTES_MAX + 1));
+    let deep = format!("{}1{}", "{\"abcdefgh\":".repeat(90), "}".repeat(90));
+    let (document, remarks) = parse(&deep, &mut Registry::new(Arc::default(), 100));
+    assert!((remarks.not_json, document.keywords.len()) == (false, 0));
+}
+
+#[test]
+fn misfits_have_a_twin() {
+    let mut registry = fresh();
+    parse(r#"{"n":1}"#, &mut registry);
+    let (document, _) = parse(r#"{"n":"twelve"}"#, &mut registry);
+    let lines = told(&document).join("\n");
+    assert!(
+        lines.contains("keyword n.str=Some(Str(\"twelve\"))") && lines.contains("_ignored=Some(Str(\"n\"))"),
+        "{lines}"
+    );
+}

@@ -36,6 +36,11 @@ fn pattern_query(field: Field, path: Option<&str>, prefix: &str, test: TermTest)
     Box::new(PatternQuery::new(field, &text_path(field, path), prefix, test))
 }
 
+/// The documents that have a keyword of a path that fits.
+pub(super) fn keyword_pattern(path: &str, test: TermTest) -> Box<dyn Query> {
+    pattern_query(fields_of_schema().keyword, Some(path), "", test)
+}
+
 /// Conditions on single terms, the same for words and keywords.
 fn on_terms(test: &Condition, field: Field, path: Option<&str>) -> Option<Compiled> {
     let found = |prefix: &str, test: TermTest| Some(Ok(pattern_query(field, path, prefix, test)));

@@ -15,6 +15,7 @@ use crate::query::clause::{Bounds, Clause, Condition};
 use crate::query::error::EsError;
 use crate::query::parse::plain_text;
 use crate::query::range::GuardedRange;
+use crate::store::mapping::dates::Formats;
 
 pub(super) fn on_boolean(test: &Condition, path: &str) -> Compiled {
     let Some(values) = whole_values(test) else { return Err(unsupported(test, path, "boolean")) };
@@ -163,6 +164,11 @@ pub(crate) fn nanos_of(bounds: &Bounds, now: Timestamp) -> Result<(i64, i64), Es
         }
     };
     let format = bounds.format.as_deref().unwrap_or_default();
+    // Patterns tell the whole instant; dates that leave something out are read below, where rounding is known.
+    let is_pattern =
+        |format: &&str| !format.contains("optional_time") && !format.starts_with("epoch_") && !format.is_empty();
+    let patterns: Vec<&str> = format.split("||").filter(is_pattern).collect();
+    let formats = Formats::read(&patterns.join("||")).ok().filter(|_| !patterns.is_empty() && zone == TimeZone::UTC);
     let read = |value: &Value, up: bool| -> Result<i64, EsError> {
         let seconds = format.contains("epoch_second") && !format.contains("epoch_millis");
         let factor = if seconds { 1e9 } else { 1e6 };
@@ -174,6 +180,11 @@ pub(crate) fn nanos_of(bounds: &Bounds, now: Timestamp) -> Result<(i64, i64), Es
             _ => None,
         };
         if let Some(nanos) = number {
+            return Ok(nanos);
+        }
+        if let (Some(formats), Value::String(text)) = (&formats, value)
+            && let Some(nanos) = formats.parse(text)
+        {
             return Ok(nanos);
         }
         let instant = datemath::parse_rounded(&plain_text(value), now, &zone, up);

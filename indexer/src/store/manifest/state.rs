@@ -6,6 +6,8 @@ use std::sync::Arc;
 use logmill_core::Origin;
 use serde::{Deserialize, Serialize};
 
+use crate::store::directory::Directory;
+use crate::store::facts::Facts;
 use crate::store::registry::Mapping;
 
 /// Everything the manifest says.
@@ -19,6 +21,9 @@ pub(crate) struct State {
     /// The indexes by name.
     #[serde(with = "named")]
     pub(crate) indexes: BTreeMap<Arc<str>, IndexMeta>,
+    /// Templates and policies.
+    #[serde(default)]
+    pub(crate) directory: Directory,
     /// Splits that are damaged and not repaired yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) quarantine: BTreeMap<u64, Quarantined>,
@@ -42,6 +47,20 @@ pub(crate) struct IndexMeta {
     /// It comes from a snapshot: its documents' numbers may be of another bus.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) restored: bool,
+    /// What was said about it: mapping, settings, aliases.
+    #[serde(default, with = "shared")]
+    pub(crate) facts: Arc<Facts>,
+}
+
+/// What was said about an index is something else now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Amended {
+    #[serde(with = "text")]
+    pub(crate) index: Arc<str>,
+    #[serde(with = "text")]
+    pub(crate) uuid: Arc<str>,
+    pub(crate) created_ms: i64,
+    pub(crate) facts: Facts,
 }
 
 /// A split: a folder named after its id.
@@ -157,6 +176,10 @@ pub(crate) enum Edit {
         index: Arc<str>,
         max_age_ms: Option<u64>,
     },
+    /// What was said about indexes is something else now; they may have no splits yet.
+    Amend { indexes: Vec<Amended> },
+    /// Templates and policies are these now.
+    Directory(Box<Directory>),
     /// Marks without news since before this day are forgotten.
     Forget { before_day: u32 },
 }
@@ -173,6 +196,7 @@ impl State {
                 }
                 for (name, meta) in indexes {
                     let known = self.indexes.entry(name.clone()).or_insert_with(|| meta.clone());
+                    // What was declared since is in the facts, and goes before.
                     known.mapping = meta.mapping.clone();
                     known.splits.extend(meta.splits.iter().map(|(id, split)| (*id, split.clone())));
                 }
@@ -211,6 +235,8 @@ impl State {
                 Some(location) => drop(self.repositories.insert(name.clone(), location.clone())),
                 None => drop(self.repositories.remove(name)),
             },
+            Edit::Amend { indexes } => indexes.iter().for_each(|amended| self.amend(amended)),
+            Edit::Directory(directory) => self.directory.clone_from(directory),
             Edit::Age { index, max_age_ms } => {
                 if let Some(index) = self.indexes.get_mut(index) {
                     index.max_age_ms = *max_age_ms;
@@ -218,6 +244,20 @@ impl State {
             }
             Edit::Forget { before_day } => self.marks.retain(|_, (_, day)| *day >= *before_day),
         }
+    }
+
+    fn amend(&mut self, Amended { index, uuid, created_ms, facts }: &Amended) {
+        let known = self.indexes.entry(index.clone()).or_insert_with(|| IndexMeta {
+            uuid: uuid.clone(),
+            created_ms: *created_ms,
+            mapping: Arc::default(),
+            splits: BTreeMap::new(),
+            max_age_ms: None,
+            restored: false,
+            facts: Arc::default(),
+        });
+        known.max_age_ms = facts.retention_age_ms;
+        known.facts = Arc::new(facts.clone());
     }
 
     /// Every split.
@@ -244,6 +284,22 @@ mod text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
         String::deserialize(deserializer).map(Arc::from)
+    }
+}
+
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::store::facts::Facts;
+
+    pub(super) fn serialize<S: Serializer>(facts: &Arc<Facts>, serializer: S) -> Result<S::Ok, S::Error> {
+        facts.as_ref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Facts>, D::Error> {
+        Facts::deserialize(deserializer).map(Arc::new)
     }
 }
 

@@ -29,6 +29,7 @@ fn flush(number: u64) -> Edit {
         splits: [(number, split(number))].into(),
         max_age_ms: None,
         restored: false,
+        facts: Arc::default(),
     };
     let origin = Origin { generation: 0, start: number, end: number + 1, part: 0 };
     Edit::Flush {
@@ -56,6 +57,7 @@ fn edits() -> Vec<Edit> {
                 splits: Default::default(),
                 max_age_ms: None,
                 restored: false,
+                facts: Arc::default(),
             },
         },
         Edit::Forget { before_day: 3 },

@@ -1,5 +1,6 @@
 //! Restoring: the splits of a snapshot become those of new indexes, each compared with what was written.
 
+use crate::store::open::declared_of;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -121,8 +122,9 @@ impl Store {
             if catalog.indexes.contains_key(name) {
                 return true;
             }
-            let (uuid, mapping) = (meta.uuid.clone(), meta.mapping.clone());
-            let state = IndexState { uuid, created_ms: meta.created_ms, mapping, parts };
+            let mapping = Arc::new(meta.mapping.with_declared(declared_of(name, &meta)));
+            let (uuid, facts) = (meta.uuid.clone(), meta.facts.clone());
+            let state = IndexState { uuid, created_ms: meta.created_ms, mapping, facts, parts };
             catalog.indexes.insert(index.clone(), state);
             false
         });

@@ -119,10 +119,12 @@ impl<'a> PartSource<'a> {
         };
         Ok(match (&self.column.values, key) {
             (Values::Nothing, _) => 0,
-            (Values::Strings(column), Key::Text(text)) => match column.dictionary().term_ord_or_next(text)? {
-                TermOrdHit::Exact(ord) => exactly(ord),
-                TermOrdHit::Next(ord) => u128::from(ord) * 2,
-            },
+            (Values::Strings(column), Key::Text(text)) => {
+                match column.dictionary().term_ord_or_next(&*column.term_of(text))? {
+                    TermOrdHit::Exact(ord) => exactly(ord),
+                    TermOrdHit::Next(ord) => u128::from(ord) * 2,
+                }
+            }
             (Values::Constant(constant), Key::Text(text)) => match text.as_str().cmp(constant) {
                 Ordering::Less => 0,
                 Ordering::Equal => exactly(0),

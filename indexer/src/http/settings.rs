@@ -1,0 +1,101 @@
+//! Settings of indexes: showing and changing them.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use logmill_indexer_api::text::Wildcard;
+use serde_json::{Map, Value, json};
+
+use super::Api;
+use super::answer::{self, Answer};
+use super::params::Params;
+use crate::query::error::EsError;
+use crate::store::IndexFacts;
+use crate::store::facts::Facts;
+use crate::store::settings::{LIFECYCLE_NAME, Settings};
+
+/// Every setting of an index by its full name: what was put, and what is so anyway.
+pub(super) fn all_of(index: &IndexFacts) -> Settings {
+    let fixed = json!({ "index": {
+        "number_of_shards": "1", "number_of_replicas": "0", "provided_name": index.name.as_ref(), "uuid": index.uuid.as_ref(),
+        "creation_date": index.created_ms.to_string(), "version": { "created": "8170000" },
+    } });
+    let mut all = Settings::read(&fixed).unwrap_or_default();
+    all.extend(&index.facts.settings);
+    all
+}
+
+pub(super) async fn of_all(state: State<Api>, query: RawQuery) -> Answer {
+    show(&state, "_all", None, query)
+}
+
+pub(super) async fn of_index(state: State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
+    show(&state, &index, None, query)
+}
+
+pub(super) async fn of_index_by_name(
+    state: State<Api>,
+    Path((index, name)): Path<(String, String)>,
+    query: RawQuery,
+) -> Answer {
+    show(&state, &index, Some(&name), query)
+}
+
+fn show(api: &Api, index: &str, name: Option<&str>, query: RawQuery) -> Answer {
+    let mut params = Params::new(query.0.as_deref());
+    let flat = params.flag("flat_settings")?.unwrap_or(false);
+    let names = params.take("name");
+    params.ignore(&["include_defaults"]);
+    let found = super::chosen_facts(api, index, &mut params)?;
+    params.end("/_settings")?;
+    let patterns: Vec<Wildcard> = name.or(names.as_deref()).unwrap_or("*").split(',').map(Wildcard::new).collect();
+    let mut shown = Map::new();
+    for index in found {
+        let mut settings = all_of(&index);
+        settings.retain(|name| patterns.iter().any(|pattern| pattern.matches(name)));
+        let settings = if flat { settings.flat() } else { settings.nested() };
+        shown.insert(index.name.to_string(), json!({ "settings": settings }));
+    }
+    Ok(answer::json(&Value::Object(shown)))
+}
+
+pub(super) async fn put_all(state: State<Api>, query: RawQuery, body: Body) -> Answer {
+    put(state, Path("_all".to_owned()), query, body).await
+}
+
+pub(super) async fn put(State(api): State<Api>, Path(index): Path<String>, query: RawQuery, body: Body) -> Answer {
+    let mut params = Params::new(query.0.as_deref());
+    let preserve = params.flag("preserve_existing")?.unwrap_or(false);
+    params.ignore(&["timeout", "ignore_unavailable", "reopen", "flat_settings"]);
+    params.end("/_settings")?;
+    let body = api.bodies.read_json(body).await?;
+    let body = body.get("settings").cloned().unwrap_or(body);
+    let asked = Settings::read(&body)?;
+    if asked.get("index.number_of_shards").is_some() {
+        return Err(EsError::argument("Can't update non dynamic settings [[index.number_of_shards]] for open indices"));
+    }
+    super::changing(&api, move |store| {
+        store.amend(|catalog| {
+            let mut changed = BTreeMap::new();
+            for name in catalog.resolve(&index)? {
+                let Some(state) = catalog.indexes.get(name) else { continue };
+                let mut facts = Facts::clone(&state.facts);
+                let mut asked = asked.clone();
+                if preserve {
+                    asked.retain(|name| facts.settings.get(name).is_none());
+                }
+                facts.settings.extend(&asked);
+                changed.insert(name.clone(), facts);
+            }
+            Ok::<_, EsError>(changed)
+        })
+    })
+    .await?;
+    Ok(answer::json(&json!({ "acknowledged": true })))
+}
+
+/// The lifecycle policy that an index is managed by.
+pub(super) fn policy_of(index: &IndexFacts) -> Option<&str> {
+    index.facts.settings.get(LIFECYCLE_NAME)
+}
