@@ -33,7 +33,7 @@ pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Ne
     let principal = match guard.logins.authenticate(header.as_deref()).await {
         Ok(principal) => principal,
         // Who keeps the program running may look whether it does, and sees no more than that.
-        Err(Denied::Nobody) if request.uri().path() == "/healthz" => return health(next.run(request).await),
+        Err(Denied::Nobody) if request.uri().path() == "/healthz" => return health(&next.run(request).await),
         Err(denied) => return unknown(&denied, &request),
     };
     if request.uri().path().trim_end_matches('/') == "/_security/_authenticate" {
@@ -113,7 +113,7 @@ fn unknown(denied: &Denied, request: &Request) -> Response {
 }
 
 /// Ready or not, and nothing of the why.
-fn health(told: Response) -> Response {
+fn health(told: &Response) -> Response {
     let is_ready = told.status() == StatusCode::OK;
     (told.status(), axum::Json(json!({ "ready": is_ready }))).into_response()
 }

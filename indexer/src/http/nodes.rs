@@ -37,26 +37,26 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 async fn info_all(State(api): State<Api>, query: RawQuery) -> Answer {
-    info(&api, "_all", "_all", query)
+    info(&api, "_all", "_all", &query)
 }
 
 /// `_nodes/stats`, `_nodes/<metrics>` or `_nodes/<nodes>`.
 async fn info_one(State(api): State<Api>, Path(one): Path<String>, query: RawQuery) -> Answer {
     match one.as_str() {
-        "stats" => stats(&api, "_all", "_all", query),
+        "stats" => stats(&api, "_all", "_all", &query),
         "hot_threads" | "usage" | "reload_secure_settings" => Err(unsupported(&one)),
-        _ if one == "_all" || one.split(',').all(|metric| INFO.contains(&metric)) => info(&api, "_all", &one, query),
-        _ => info(&api, &one, "_all", query),
+        _ if one == "_all" || one.split(',').all(|metric| INFO.contains(&metric)) => info(&api, "_all", &one, &query),
+        _ => info(&api, &one, "_all", &query),
     }
 }
 
 /// `_nodes/stats/<metrics>`, `_nodes/<nodes>/stats` or `_nodes/<nodes>/<metrics>`.
 async fn info_two(State(api): State<Api>, Path((first, second)): Path<(String, String)>, query: RawQuery) -> Answer {
     match (first.as_str(), second.as_str()) {
-        ("stats", metrics) => stats(&api, "_all", metrics, query),
-        (node, "stats") => stats(&api, node, "_all", query),
+        ("stats", metrics) => stats(&api, "_all", metrics, &query),
+        (node, "stats") => stats(&api, node, "_all", &query),
         (_, "hot_threads" | "usage" | "reload_secure_settings") => Err(unsupported(&second)),
-        (node, metrics) => info(&api, node, metrics, query),
+        (node, metrics) => info(&api, node, metrics, &query),
     }
 }
 
@@ -68,8 +68,8 @@ async fn stats_three(
 ) -> Answer {
     match (first.as_str(), second.as_str()) {
         // Of the indices there is only a little, so what is narrowed further is all of it.
-        ("stats", metrics) => stats(&api, "_all", metrics, query),
-        (node, "stats") => stats(&api, node, &third, query),
+        ("stats", metrics) => stats(&api, "_all", metrics, &query),
+        (node, "stats") => stats(&api, node, &third, &query),
         _ => Err(unsupported(&second)),
     }
 }
@@ -111,7 +111,7 @@ fn nodes_answer(nodes: &str, node: impl FnOnce() -> Map<String, Value>) -> Value
     }
 }
 
-fn info(api: &Api, nodes: &str, metrics: &str, query: RawQuery) -> Answer {
+fn info(api: &Api, nodes: &str, metrics: &str, query: &RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["timeout", "flat_settings"]);
     params.end("/_nodes")?;
@@ -165,7 +165,7 @@ fn info(api: &Api, nodes: &str, metrics: &str, query: RawQuery) -> Answer {
     Ok(answer::json(&shown))
 }
 
-fn stats(api: &Api, nodes: &str, metrics: &str, query: RawQuery) -> Answer {
+fn stats(api: &Api, nodes: &str, metrics: &str, query: &RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let human = params.flag("human")?.unwrap_or(false);
     params.ignore(&["timeout", "level", "fields", "groups", "types", "include_segment_file_sizes"]);

@@ -55,15 +55,15 @@ pub(super) fn chosen(api: &Api, index: &str) -> Result<Vec<IndexSummary>, EsErro
 }
 
 async fn stats_all(state: State<Api>, query: RawQuery) -> Answer {
-    stats(&state, "_all", "_all", query)
+    stats(&state, "_all", "_all", &query)
 }
 
 async fn stats_metrics(state: State<Api>, Path(metrics): Path<String>, query: RawQuery) -> Answer {
-    stats(&state, "_all", &metrics, query)
+    stats(&state, "_all", &metrics, &query)
 }
 
 async fn stats_index(state: State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
-    stats(&state, &index, "_all", query)
+    stats(&state, &index, "_all", &query)
 }
 
 async fn stats_index_metrics(
@@ -71,10 +71,10 @@ async fn stats_index_metrics(
     Path((index, metrics)): Path<(String, String)>,
     query: RawQuery,
 ) -> Answer {
-    stats(&state, &index, &metrics, query)
+    stats(&state, &index, &metrics, &query)
 }
 
-fn stats(api: &Api, index: &str, metrics: &str, query: RawQuery) -> Answer {
+fn stats(api: &Api, index: &str, metrics: &str, query: &RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let human = params.flag("human")?.unwrap_or(false);
     let level = params.take("level").unwrap_or_else(|| "indices".to_owned());
