@@ -18,6 +18,7 @@ mod identity;
 mod ilm;
 mod indices;
 mod ingest;
+mod lanes;
 mod mapping;
 mod media;
 mod nodes;
@@ -164,7 +165,7 @@ async fn sweep(api: std::sync::Weak<Shared>) {
 }
 
 fn searching() -> Router<Api> {
-    use search::{async_search, count, msearch, pit, scroll, terms_enum, validate};
+    use search::{async_search, count, explain, msearch, pit, scroll, terms_enum, validate};
     Router::new()
         .route("/_search", get(search::search_all).post(search::search_all))
         .route("/{index}/_search", get(search::search).post(search::search))
@@ -174,6 +175,7 @@ fn searching() -> Router<Api> {
         .route("/{index}/_msearch", get(msearch::msearch).post(msearch::msearch))
         .route("/_validate/query", get(validate::validate_all).post(validate::validate_all))
         .route("/{index}/_validate/query", get(validate::validate).post(validate::validate))
+        .route("/{index}/_explain/{id}", get(explain::explain).post(explain::explain))
         .route("/{index}/_terms_enum", get(terms_enum::terms_enum).post(terms_enum::terms_enum))
         .route("/_search/scroll", get(scroll::next).post(scroll::next).delete(scroll::clear))
         .route("/_search/scroll/{id}", get(scroll::next).post(scroll::next).delete(scroll::clear))

@@ -400,7 +400,9 @@ mod tests {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 2..4).prop_map(Ast::and),
                 prop::collection::vec(inner.clone(), 2..4).prop_map(Ast::or),
-                inner.prop_map(Ast::not),
+                inner.clone().prop_map(Ast::not),
+                (inner, prop::sample::select(&["2", "0.5"][..]))
+                    .prop_map(|(member, by)| Ast::Boosted { member: Box::new(member), by: by.to_owned() }),
             ]
         })
     }

@@ -8,7 +8,7 @@ use super::partial::{Bucket, Partial};
 use super::pipeline;
 use super::request::{Aggregation, Kind};
 use crate::query::error::EsError;
-use crate::query::limits::{BUCKETS_MAX, SOURCES_BYTES_MAX};
+use crate::query::limits::{BUCKETS_MAX, OWN_BYTES_MAX};
 
 /// Shows the results of a request's aggregations; none at all when no part was searched.
 pub(crate) fn render(wanted: &[Aggregation], found: Option<Vec<Partial>>) -> Result<Value, EsError> {
@@ -120,11 +120,11 @@ impl Shown {
     /// Counts the bytes of an event against what one answer may carry.
     pub(super) fn take_source(&mut self, bytes: usize) -> Result<(), EsError> {
         self.source_bytes += bytes;
-        if self.source_bytes <= SOURCES_BYTES_MAX {
+        if self.source_bytes <= OWN_BYTES_MAX {
             return Ok(());
         }
         let reason = format!(
-            "the events of this answer have more than {SOURCES_BYTES_MAX} bytes; ask for fewer, or for fewer buckets"
+            "the events of this answer have more than {OWN_BYTES_MAX} bytes; ask for fewer, or for fewer buckets"
         );
         Err(EsError::new(429, "circuit_breaking_exception", reason))
     }

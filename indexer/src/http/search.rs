@@ -2,6 +2,7 @@
 
 pub(super) mod async_search;
 pub(super) mod count;
+pub(super) mod explain;
 pub(super) mod msearch;
 pub(super) mod pit;
 pub(super) mod scroll;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use super::answer::{self, Answer};
 use super::params::Params;
 use super::tasks::{self, Running};
+use super::work::Lane;
 use super::{Api, Shared};
 use crate::query::answer::{Continuation, SearchResponse};
 use crate::query::clause::Clause;
@@ -212,11 +214,33 @@ pub(super) async fn run(api: &Api, asked: Asked, request: SearchRequest) -> Resu
     let shared = api.0.clone();
     let task = asked.begin(api);
     let allowance = Allowance::new(request.timeout, task.cancel.clone());
-    let found = api.searches.run(move || search_now(&shared, &asked, request, &allowance)).await?;
+    let lane = lane(api, &asked, &request);
+    let found = api
+        .searches
+        .run_in(lane, move |turn| {
+            let turn = turn.clone();
+            search_now(&shared, &asked, request, &allowance.pausing(move || turn.give_way()))
+        })
+        .await?;
     drop(task);
     api.board.counter("searches").add(1);
     tracing::debug!(took = ?started.elapsed(), "searched");
     Ok(found)
+}
+
+/// A search that looks at more documents than this, all told, is a dear one: about a tenth of a second.
+const CHEAP_DOCS_MAX: u64 = 2_000_000;
+
+/// What a search is expected to cost, by the documents that it must look at and what it does with each.
+pub(super) fn lane(api: &Api, asked: &Asked, request: &SearchRequest) -> Lane {
+    let view = match &request.pit {
+        None => view(api, asked).ok().map(Arc::new),
+        Some((id, _)) => api.contexts.get(id, None).ok().map(|context| context.view),
+    };
+    let Some(view) = view else { return Lane::Cheap };
+    let docs = execute::docs_to_look_at(&view, &request.query);
+    let of_each = request.query.cost().saturating_add(4 * request.aggregations.len() as u64);
+    if docs.saturating_mul(of_each) > CHEAP_DOCS_MAX { Lane::Dear } else { Lane::Cheap }
 }
 
 /// The search itself, on a thread that may compute.
@@ -237,7 +261,7 @@ pub(super) fn search_now(
             return Err(invalid("using [point in time] is not allowed in a scroll context"));
         }
         Some((id, keep_alive)) => {
-            let context = shared.contexts.get(id, *keep_alive)?;
+            let context = shared.contexts.get(id, *keep_alive).map_err(|error| error.in_phase("query"))?;
             // Pages of a point in time are told apart by a last key that no two hits share.
             if !request.sort.is_empty() && request.sort.last().is_none_or(|last| last.field != "_shard_doc") {
                 request.sort.push(SortField::new("_shard_doc", false));
@@ -248,7 +272,8 @@ pub(super) fn search_now(
     if asked.scroll.is_some() {
         scroll::check(&request)?;
     }
-    let mut found = execute::search(&view, &request, allowance)?;
+    let found = execute::search(&view, &request, allowance);
+    let mut found = found.map_err(|error| error.in_phase("query"))?;
     found.pit_id = request.pit.as_ref().map(|(id, _)| id.clone());
     if let Some(keep_alive) = asked.scroll {
         let next = going_on(request.clone(), &found);

@@ -330,6 +330,21 @@ impl Clause {
         }
     }
 
+    /// What a document costs to look at, roughly: 1 where the index answers by itself, more where terms are tried one by
+    /// one or words compared by their places.
+    pub(crate) fn cost(&self) -> u64 {
+        let all = |members: &[Self]| members.iter().map(Self::cost).sum::<u64>();
+        match self {
+            Self::Bool { must, filter, should, must_not, .. } => all(must) + all(filter) + all(should) + all(must_not),
+            Self::BestOf { members, .. } => all(members),
+            Self::Demoted { positive, negative, .. } => positive.cost() + negative.cost(),
+            Self::Boosted(inner, _) | Self::Constant(inner, _) | Self::Named(_, inner) => inner.cost(),
+            Self::On { test, .. } => test.cost(),
+            Self::OnAny { test, .. } => test.cost() * 4,
+            Self::All | Self::None | Self::Ids(_) => 1,
+        }
+    }
+
     /// Calls `each` with every clause that has a name.
     pub(crate) fn each_named<'c>(&'c self, each: &mut dyn FnMut(&'c str, &'c Clause)) {
         match self {
@@ -438,6 +453,14 @@ impl Condition {
             | Self::WordPattern(_)
             | Self::Regexp { .. } => Some(1.0),
             _ => None,
+        }
+    }
+
+    const fn cost(&self) -> u64 {
+        match self {
+            Self::Wildcard { .. } | Self::WordPattern(_) | Self::Regexp { .. } | Self::Fuzzy { .. } => 8,
+            Self::Phrase { .. } | Self::PhraseOf { .. } | Self::Prefix { .. } => 4,
+            _ => 1,
         }
     }
 

@@ -11,11 +11,13 @@ pub(crate) struct EsError {
     pub(crate) reason: String,
     /// The index that it is about.
     pub(crate) index: Option<String>,
+    /// The phase of a search in which every shard failed with it.
+    pub(crate) phase: Option<&'static str>,
 }
 
 impl EsError {
     pub(crate) fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Self {
-        Self { status, kind, reason: reason.into(), index: None }
+        Self { status, kind, reason: reason.into(), index: None, phase: None }
     }
 
     /// The request's JSON is not what the API takes.
@@ -49,6 +51,21 @@ impl EsError {
         Self::new(500, "exception", reason.to_string())
     }
 
+    /// The same, found out while a search ran and not when its request was read: Elasticsearch then tells of shards.
+    pub(crate) fn in_phase(mut self, phase: &'static str) -> Self {
+        let of_shards = matches!(
+            self.kind,
+            "query_shard_exception"
+                | "illegal_argument_exception"
+                | "illegal_state_exception"
+                | "parse_exception"
+                | "circuit_breaking_exception"
+                | "search_context_missing_exception"
+        );
+        self.phase = of_shards.then_some(phase);
+        self
+    }
+
     /// The `error` member and the status, as every Elasticsearch client expects them.
     pub(crate) fn to_json(&self) -> Value {
         let mut cause = json!({ "type": self.kind, "reason": self.reason });
@@ -56,6 +73,18 @@ impl EsError {
             cause.insert("resource.type".to_owned(), "index_or_alias".into());
             cause.insert("resource.id".to_owned(), index.as_str().into());
             cause.insert("index".to_owned(), index.as_str().into());
+        }
+        if let Some(phase) = self.phase {
+            let failed = json!([{ "shard": 0, "index": self.index, "node": "logmill", "reason": cause }]);
+            let error = json!({
+                "root_cause": [cause],
+                "type": "search_phase_execution_exception",
+                "reason": "all shards failed",
+                "phase": phase,
+                "grouped": true,
+                "failed_shards": failed,
+            });
+            return json!({ "error": error, "status": self.status });
         }
         let mut error = cause.clone();
         if let Some(error) = error.as_object_mut() {
@@ -80,5 +109,21 @@ impl From<std::io::Error> for EsError {
 impl From<crate::store::NoSuchIndex> for EsError {
     fn from(error: crate::store::NoSuchIndex) -> Self {
         Self::no_index(&error.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_the_shape_that_clients_read() {
+        let error = EsError::argument("no").to_json();
+        assert_eq!(error["error"]["type"], error["error"]["root_cause"][0]["type"]);
+        let in_phase = EsError::argument("no").in_phase("query").to_json();
+        assert_eq!(in_phase["error"]["type"], "search_phase_execution_exception");
+        assert_eq!(in_phase["error"]["root_cause"][0]["type"], "illegal_argument_exception");
+        assert_eq!(in_phase["error"]["failed_shards"][0]["reason"]["reason"], "no");
+        assert_eq!(EsError::no_index("a").in_phase("query"), EsError::no_index("a"));
     }
 }

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use tantivy::DocId;
-use tantivy::columnar::Column;
 use tantivy::query::{AllQuery, Weight};
 
 pub(crate) use super::answer::Shards;
@@ -20,9 +18,9 @@ use super::error::EsError;
 use super::expand::Lookup;
 use super::fields::{Place, place};
 use super::limits::{Allowance, Stopped};
-use super::pattern::Bits;
 use super::request::{SearchRequest, TotalHits};
 use super::scoring::{Scores, Statistics};
+use super::sieve::Sieve;
 use super::sort::{self, PartOrder, SortField, SortValue};
 use super::top::{self, Found, Groups, Top};
 use crate::aggregate::{self, Partial};
@@ -32,6 +30,9 @@ use crate::store::{Part, View};
 
 /// Checks for a timeout are made every so many documents.
 const DOCS_BETWEEN_CHECKS: usize = 1 << 13;
+
+/// Bytes of a hit on its way.
+const HIT_BYTES: usize = 512;
 
 /// Counts the matches of a query.
 pub(crate) fn count(view: &View, request: &SearchRequest, allowance: &Allowance) -> Result<SearchResponse, EsError> {
@@ -45,7 +46,10 @@ pub(crate) fn count(view: &View, request: &SearchRequest, allowance: &Allowance)
 /// Runs a search.
 pub(crate) fn search(view: &View, request: &SearchRequest, allowance: &Allowance) -> Result<SearchResponse, EsError> {
     let started = Instant::now();
+    let _entered = allowance.enter();
     let mut run = Run::new(view, request)?;
+    // A hit on its way: its key in a part's heap, and its values in the list of the best.
+    allowance.take_bytes(run.keep.saturating_mul(HIT_BYTES), "its hits")?;
     run.over(view, allowance)?;
     if run.stopped == Some(Stopped::Cancelled) {
         return Err(EsError::cancelled());
@@ -166,11 +170,16 @@ impl<'r> Run<'r> {
                 return Ok(());
             }
             let mapping = view.mappings.get(&part.index).unwrap_or(&empty);
-            self.over_part(place, part, mapping, after.as_deref(), allowance)?;
+            match (self.over_part(place, part, mapping, after.as_deref(), allowance), allowance.stopped()) {
+                // What the library makes of an interruption is an error.
+                (Err(error), Some(stopped)) if error.status == 500 => self.stopped = Some(stopped),
+                (done, _) => done?,
+            }
             if self.stopped.is_some() {
                 return Ok(());
             }
             allowance.progress().one_done();
+            allowance.between_parts();
         }
         Ok(())
     }
@@ -245,10 +254,13 @@ impl<'r> Run<'r> {
         let query = compile::compile(self.expanded.get(&part.index).unwrap_or(&self.query), target)?;
         let everything = query.is::<AllQuery>();
         let weight = self.scores.weight(query.as_ref())?;
-        let mut sieve = self.sieve(part, target)?;
+        // Where all matches have the same score, the least one was compared when the search began.
+        let min_score = self.request.min_score.filter(|_| self.scores.is_each());
+        let mut sieve = Sieve::open(self.request, min_score, part, target)?;
         if top.is_none() && !wants_aggregations && sieve.is_open() && self.request.terminate_after.is_none() {
             let count = if everything { part.reader.num_docs() } else { weight.count(&part.reader)? };
             self.total += u64::from(count);
+            self.stopped = allowance.stopped();
             return Ok(());
         }
         let mut collector = if wants_aggregations {
@@ -274,26 +286,6 @@ impl<'r> Run<'r> {
             }
         }
         Ok(())
-    }
-
-    fn sieve(&self, part: &Part, target: Target<'_>) -> Result<Sieve, EsError> {
-        let slice = match self.request.slice {
-            Some((id, max)) => Some((part.reader.fast_fields().u64("seq")?, id, max)),
-            None => None,
-        };
-        let hits = match &self.request.post_filter {
-            Some(clause) => {
-                let query = compile::compile(clause, target)?;
-                let weight = Scores::Unwanted.weight(query.as_ref())?;
-                let mut bits = Bits::new(part.reader.max_doc());
-                weight.for_each_no_score(&part.reader, &mut |docs| docs.iter().for_each(|doc| bits.insert(*doc)))?;
-                Some(bits)
-            }
-            None => None,
-        };
-        // Where all matches have the same score, it was compared when the search began.
-        let min_score = self.request.min_score.filter(|_| self.scores.is_each());
-        Ok(Sieve { filter: Filter { slice, min_score, docs: Vec::new(), scores: Vec::new() }, hits })
     }
 
     /// `None` when no document of the part can be among the best.
@@ -379,7 +371,8 @@ impl<'r> Run<'r> {
             *self.collected.entry(part.index.clone()).or_default() += met;
         }
         self.terminated |= terminated;
-        self.stopped = stopped.filter(|why| *why != Stopped::Enough);
+        // Scorers that were interrupted end as if there was nothing more.
+        self.stopped = stopped.or_else(|| allowance.stopped()).filter(|why| *why != Stopped::Enough);
         self.total += total;
         self.best_score = best;
         Ok(())
@@ -402,6 +395,13 @@ impl<'r> Run<'r> {
             Scores::Each(_) => self.best_score.filter(|_| !chosen.is_empty()).map(f64::from),
         }
     }
+}
+
+/// Documents in the parts that a search can't pass over.
+pub(crate) fn docs_to_look_at(view: &View, query: &Clause) -> u64 {
+    let (lower, upper) = compile::time_bounds(query, Timestamp::now());
+    let needed = |part: &&Arc<Part>| lower <= *part.time_ns.end() && *part.time_ns.start() <= upper;
+    view.parts.iter().filter(needed).map(|part| part.docs()).sum()
 }
 
 /// Which scores are wanted: by default hits come by them; with another order they must be asked for.
@@ -432,59 +432,6 @@ fn check_fields(view: &View, request: &SearchRequest) -> Result<(), EsError> {
         }
     }
     Ok(())
-}
-
-/// What is looked at of the matches besides the query.
-struct Sieve {
-    filter: Filter,
-    /// The documents that may be hits; aggregations see the others too.
-    hits: Option<Bits>,
-}
-
-/// Slices and a least score.
-struct Filter {
-    slice: Option<(Column<u64>, u64, u64)>,
-    min_score: Option<f32>,
-    docs: Vec<DocId>,
-    scores: Vec<f32>,
-}
-
-impl Sieve {
-    /// Whether everything passes.
-    const fn is_open(&self) -> bool {
-        self.filter.is_open() && self.hits.is_none()
-    }
-}
-
-impl Filter {
-    const fn is_open(&self) -> bool {
-        self.slice.is_none() && self.min_score.is_none()
-    }
-
-    fn pass<'s>(&'s mut self, docs: &'s [DocId], scores: &'s [f32]) -> (&'s [DocId], &'s [f32]) {
-        if self.is_open() {
-            return (docs, scores);
-        }
-        self.docs.clear();
-        self.scores.clear();
-        for (doc, score) in docs.iter().zip(scores) {
-            let in_slice = self
-                .slice
-                .as_ref()
-                .is_none_or(|(column, id, max)| column.first(*doc).is_some_and(|seq| spread(seq) % max == *id));
-            if in_slice && self.min_score.is_none_or(|least| *score >= least) {
-                self.docs.push(*doc);
-                self.scores.push(*score);
-            }
-        }
-        (&self.docs, &self.scores)
-    }
-}
-
-/// Spreads places on the bus evenly over slices: neighbours go to different ones.
-const fn spread(seq: u64) -> u64 {
-    // The multiplier of Fibonacci hashing: 2^64 divided by the golden ratio.
-    seq.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }
 
 pub(super) fn is_date(mapping: &Mapping, field: &str) -> bool {

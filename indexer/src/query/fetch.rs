@@ -98,6 +98,9 @@ pub(crate) fn fields(event: &Value, mapping: &Mapping, wanted: &[FieldFormat], i
             if !by_suffix && !format.pattern.matches(name) {
                 continue;
             }
+            if !format.unmapped && !mapping.contains_key(name) {
+                continue;
+            }
             let shown = if by_suffix { suffixed.as_str() } else { name };
             let value = formatted(value, mapping.get(name), format.format.as_deref());
             match into.entry(shown.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {

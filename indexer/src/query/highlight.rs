@@ -14,7 +14,8 @@ use super::strict::Members;
 #[derive(Clone, Debug)]
 pub(crate) struct Highlight {
     fields: Vec<(Wildcard, Style)>,
-    require_field_match: bool,
+    /// Marks what this matches, instead of what was searched for.
+    query: Option<Clause>,
 }
 
 #[derive(Clone, Debug)]
@@ -25,11 +26,27 @@ struct Style {
     fragment_size: usize,
     /// 0: the whole text.
     fragments: usize,
+    /// Letters that are shown of a text without marks.
+    no_match_size: usize,
+    /// Whether the text is made safe to stand in HTML.
+    html: bool,
+    /// Fragments with most marks first.
+    by_score: bool,
+    require_field_match: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { pre: "<em>".to_owned(), post: "</em>".to_owned(), fragment_size: 100, fragments: 5 }
+        Self {
+            pre: "<em>".to_owned(),
+            post: "</em>".to_owned(),
+            fragment_size: 100,
+            fragments: 5,
+            no_match_size: 0,
+            html: false,
+            by_score: false,
+            require_field_match: true,
+        }
     }
 }
 
@@ -40,14 +57,13 @@ impl Highlight {
     pub(crate) fn read(value: Value) -> Result<Self, EsError> {
         let mut members = Members::new(value, "[highlight]")?;
         let style = style(&mut members, &Style::default())?;
-        let require_field_match = members.boolean("require_field_match")?.unwrap_or(true);
+        let query = members.take("highlight_query").map(Clause::from_dsl).transpose()?;
         let mut fields = Vec::new();
         let mut add = |value: Value| -> Result<(), EsError> {
             let mut names = Members::new(value, "[highlight] [fields]")?;
             while let Some((name, options)) = names.take_one() {
                 let mut options = Members::new(options, "[highlight] of a field")?;
                 let own = self::style(&mut options, &style)?;
-                options.ignore(&["require_field_match"]);
                 options.end()?;
                 fields.push((Wildcard::new(&name), own));
             }
@@ -59,29 +75,22 @@ impl Highlight {
             None => {}
         }
         members.end()?;
-        Ok(Self { fields, require_field_match })
+        Ok(Self { fields, query })
     }
 }
 
 fn style(members: &mut Members, base: &Style) -> Result<Style, EsError> {
-    // How Elasticsearch finds fragments, which changes nothing about what is marked.
+    // How Elasticsearch finds words again and where it cuts: here always at letters, around the marks.
     members.ignore(&[
         "type",
         "boundary_scanner",
         "boundary_scanner_locale",
         "boundary_chars",
         "boundary_max_scan",
-        "encoder",
         "force_source",
         "fragmenter",
-        "order",
         "phrase_limit",
-        "tags_schema",
-        "no_match_size",
         "max_analyzed_offset",
-        "matched_fields",
-        "fragment_offset",
-        "highlight_query",
     ]);
     let mut style = base.clone();
     let first = |tags: Option<Vec<String>>| tags.and_then(|tags| tags.into_iter().next());
@@ -90,6 +99,20 @@ fn style(members: &mut Members, base: &Style) -> Result<Style, EsError> {
     let size = |number: Option<i64>, default| number.map_or(default, |number| usize::try_from(number).unwrap_or(0));
     style.fragment_size = size(members.whole("fragment_size")?, style.fragment_size);
     style.fragments = size(members.whole("number_of_fragments")?, style.fragments);
+    style.no_match_size = size(members.whole("no_match_size")?, style.no_match_size);
+    style.require_field_match = members.boolean("require_field_match")?.unwrap_or(style.require_field_match);
+    let one_of = |name: &str, written: Option<String>, known: (&str, &str), default: bool| match written.as_deref() {
+        None => Ok(default),
+        Some(text) if text == known.0 => Ok(false),
+        Some(text) if text == known.1 => Ok(true),
+        Some(other) => Err(EsError::parsing(format!("[highlight] does not support the [{name}] [{other}]"))),
+    };
+    style.html = one_of("encoder", members.string("encoder")?, ("default", "html"), style.html)?;
+    style.by_score = one_of("order", members.string("order")?, ("none", "score"), style.by_score)?;
+    if one_of("tags_schema", members.string("tags_schema")?, ("default", "styled"), false)? {
+        // The first of Elasticsearch's ten styles.
+        style.pre = "<em class=\"hlt1\">".to_owned();
+    }
     Ok(style)
 }
 
@@ -103,7 +126,7 @@ pub(crate) struct Highlighter<'h> {
 impl<'h> Highlighter<'h> {
     pub(crate) fn new(highlight: &'h Highlight, query: &'h Clause) -> Self {
         let mut conditions = Vec::new();
-        collect(query, &mut conditions);
+        collect(highlight.query.as_ref().unwrap_or(query), &mut conditions);
         Self { highlight, conditions }
     }
 
@@ -121,14 +144,19 @@ impl<'h> Highlighter<'h> {
             let mut spans = Vec::new();
             for (fields, condition) in &self.conditions {
                 let on_this = fields.is_empty() || fields.iter().any(|pattern| pattern.matches(name));
-                if on_this || !self.highlight.require_field_match {
+                if on_this || !style.require_field_match {
                     mark(condition, content, text::is_text(name), &mut spans);
                 }
             }
-            if spans.is_empty() {
-                return;
-            }
-            let fragments = fragments(content, &merged(spans), style).into_iter().map(Value::String);
+            let shown = match (spans.is_empty(), style.no_match_size) {
+                (true, 0) => return,
+                (true, size) => {
+                    let end = boundary(content, size.min(content.len()));
+                    vec![with_tags(content, 0..end, &[], style)]
+                }
+                _ => fragments(content, &merged(spans), style),
+            };
+            let fragments = shown.into_iter().map(Value::String);
             match found.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
                 Value::Array(all) => all.extend(fragments),
                 other => *other = Value::Array(fragments.collect()),
@@ -310,16 +338,20 @@ fn fragments(content: &str, spans: &[Range<usize>], style: &Style) -> Vec<String
     }
     let mut shown = Vec::new();
     let mut rest = spans;
-    while let (Some(first), true) = (rest.first(), shown.len() < style.fragments) {
+    let most = if style.by_score { spans.len() } else { style.fragments };
+    while let (Some(first), true) = (rest.first(), shown.len() < most) {
         let length = (first.end - first.start).max(style.fragment_size);
         let start = boundary(content, first.start.saturating_sub((length - (first.end - first.start)) / 2));
         let end = boundary(content, start.saturating_add(length).min(content.len())).max(first.end);
         let inside = rest.iter().take_while(|span| span.end <= end).count().max(1);
         let (here, later) = rest.split_at(inside.min(rest.len()));
-        shown.push(with_tags(content, start..end, here, style));
+        shown.push((here.len(), with_tags(content, start..end, here, style)));
         rest = later;
     }
-    shown
+    if style.by_score {
+        shown.sort_by_key(|(marks, _)| std::cmp::Reverse(*marks));
+    }
+    shown.into_iter().take(style.fragments).map(|(_, fragment)| fragment).collect()
 }
 
 /// The last character boundary up to `at`.
@@ -330,14 +362,27 @@ fn boundary(content: &str, at: usize) -> usize {
 fn with_tags(content: &str, within: Range<usize>, spans: &[Range<usize>], style: &Style) -> String {
     let mut out = String::with_capacity(within.len() + spans.len() * (style.pre.len() + style.post.len()));
     let mut at = within.start;
+    let plain = |range: Range<usize>, out: &mut String| {
+        for letter in content.get(range).unwrap_or_default().chars() {
+            match letter {
+                '&' if style.html => out.push_str("&amp;"),
+                '<' if style.html => out.push_str("&lt;"),
+                '>' if style.html => out.push_str("&gt;"),
+                '"' if style.html => out.push_str("&quot;"),
+                '\'' if style.html => out.push_str("&#x27;"),
+                '/' if style.html => out.push_str("&#x2F;"),
+                other => out.push(other),
+            }
+        }
+    };
     for span in spans {
-        out.push_str(content.get(at..span.start).unwrap_or_default());
+        plain(at..span.start, &mut out);
         out.push_str(&style.pre);
-        out.push_str(content.get(span.clone()).unwrap_or_default());
+        plain(span.clone(), &mut out);
         out.push_str(&style.post);
         at = span.end;
     }
-    out.push_str(content.get(at..within.end).unwrap_or_default());
+    plain(at..within.end, &mut out);
     out
 }
 
@@ -373,6 +418,35 @@ mod tests {
             (json!({"bool": {"must_not": [{"match": {"message": "peer"}}]}}), Value::Null),
         ] {
             assert_eq!(marked(all.clone(), query.clone(), &event), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn options_change_what_is_shown() {
+        let event = json!({"message": "a <b> needle", "other.text": "nothing here"});
+        let query = json!({"match": {"message": "needle"}});
+        for (options, expected) in [
+            (
+                json!({"fields": {"message": {}}, "encoder": "html"}),
+                json!({"message": ["a &lt;b&gt; <em>needle</em>"]}),
+            ),
+            (
+                json!({"fields": {"message": {}}, "tags_schema": "styled"}),
+                json!({"message": ["a <b> <em class=\"hlt1\">needle</em>"]}),
+            ),
+            (
+                json!({"fields": {"message": {}}, "highlight_query": {"match": {"message": "b"}}}),
+                json!({"message": ["a <<em>b</em>> needle"]}),
+            ),
+            (json!({"fields": {"other.text": {"no_match_size": 7}}}), json!({"other.text": ["nothing"]})),
+        ] {
+            assert_eq!(marked(options.clone(), query.clone(), &event), expected, "{options}");
+        }
+        for (options, named) in [
+            (json!({"fields": {"a": {"matched_fields": ["b"]}}}), "[matched_fields]"),
+            (json!({"fields": {}, "encoder": "odd"}), "[odd]"),
+        ] {
+            assert!(Highlight::read(options).is_err_and(|error| error.reason.contains(named)), "{named}");
         }
     }
 

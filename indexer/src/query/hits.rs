@@ -14,7 +14,7 @@ use super::error::EsError;
 use super::execute::{Run, search};
 use super::fetch;
 use super::highlight::Highlighter;
-use super::limits::{Allowance, SOURCES_BYTES_MAX};
+use super::limits::Allowance;
 use super::scoring::Scores;
 use super::sort::SortValue;
 use super::top::Found;
@@ -33,7 +33,6 @@ impl Run<'_> {
         if let Some(filter) = &request.post_filter {
             filter.each_named(&mut |name, clause| named.push((name, clause)));
         }
-        let mut bytes = 0;
         let mut hits = Vec::with_capacity(chosen.len());
         let empty = Mapping::default();
         for found in chosen {
@@ -46,13 +45,8 @@ impl Run<'_> {
                 Entry::Vacant(new) => new.insert(Sources::open(part)?),
             };
             let source = if request.source.hidden && !needs_event { Vec::new() } else { store.get(found.doc)? };
-            bytes += source.len();
-            if bytes > SOURCES_BYTES_MAX {
-                let reason = format!(
-                    "the events of this page have more than {SOURCES_BYTES_MAX} bytes; ask for fewer, or for less of them with [_source]"
-                );
-                return Err(EsError::new(429, "circuit_breaking_exception", reason));
-            }
+            let what = "the events of its page; ask for fewer, or for less of them with [_source]";
+            allowance.take_bytes(source.len(), what)?;
             let (mut fields, mut highlight) = (Map::new(), None);
             if needs_event && let Ok(event) = serde_json::from_slice::<Value>(&source) {
                 let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);

@@ -1,6 +1,6 @@
 //! What one search may cost, and how it is stopped.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,10 +11,12 @@ use super::error::EsError;
 pub(crate) const WINDOW_MAX: usize = 10_000;
 /// Elasticsearch's `search.max_buckets`.
 pub(crate) const BUCKETS_MAX: usize = 65_536;
-/// Buckets and distinct values that a search may hold while it runs: about 100 bytes each.
-pub(crate) const PARTIAL_BUCKETS_MAX: usize = 1 << 20;
-/// Bytes of events that one answer may carry.
-pub(crate) const SOURCES_BYTES_MAX: usize = 256 << 20;
+/// Bytes that one search may hold: buckets, hits and the events of its page.
+pub(crate) const OWN_BYTES_MAX: usize = 128 << 20;
+/// Bytes that all running searches may hold together.
+pub(crate) const ALL_BYTES_MAX: usize = 512 << 20;
+/// What a bucket or a distinct value takes, measured with its map's room to grow.
+const BUCKET_BYTES: usize = 128;
 /// Nesting of queries and aggregations.
 pub(crate) const DEPTH_MAX: usize = 50;
 /// Clauses of one query: Elasticsearch derives a similar number from its heap.
@@ -61,24 +63,61 @@ impl Progress {
 }
 
 /// The allowance of one search.
-#[derive(Debug)]
 pub(crate) struct Allowance {
     deadline: Instant,
     cancelled: Arc<AtomicBool>,
-    buckets: Cell<usize>,
+    /// Bytes that it holds, of its own budget and of what all have together.
+    bytes: Cell<usize>,
     progress: Arc<Progress>,
+    /// What is done between two parts: others may have to pass.
+    pause: Option<Box<dyn Fn() + Send>>,
+}
+
+impl std::fmt::Debug for Allowance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Allowance({} bytes until {:?})", self.bytes.get(), self.deadline)
+    }
+}
+
+/// Bytes that running searches hold, all together: there is one memory for all of them.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// The search that this thread runs, for those whom nothing can be handed: scorers inside the library.
+    static CURRENT: RefCell<Option<(Instant, Arc<AtomicBool>)>> = const { RefCell::new(None) };
+}
+
+/// Whether the search that this thread runs is to stop.
+pub(crate) fn interrupted() -> bool {
+    CURRENT.with_borrow(|current| {
+        let is_over = |(deadline, cancelled): &(Instant, Arc<AtomicBool>)| {
+            cancelled.load(Ordering::Relaxed) || Instant::now() >= *deadline
+        };
+        current.as_ref().is_some_and(is_over)
+    })
+}
+
+/// While this lives, [`interrupted`] answers for the search; then again for the one around it.
+pub(crate) struct Entered(Option<(Instant, Arc<AtomicBool>)>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
 }
 
 impl Allowance {
     pub(crate) fn new(timeout: Option<Duration>, cancelled: Arc<AtomicBool>) -> Self {
         let time = timeout.unwrap_or(RUN_TIME_MAX).min(RUN_TIME_MAX);
-        Self { deadline: Instant::now() + time, cancelled, buckets: Cell::new(0), progress: Arc::default() }
+        Self { deadline: Instant::now() + time, cancelled, bytes: Cell::new(0), progress: Arc::default(), pause: None }
     }
 
     /// For a search that nobody waits for at a connection: it may take its time.
     pub(crate) fn in_background(timeout: Option<Duration>, cancelled: Arc<AtomicBool>) -> Self {
         let time = timeout.unwrap_or(BACKGROUND_TIME_MAX).min(BACKGROUND_TIME_MAX);
-        Self { deadline: Instant::now() + time, ..Self::new(None, cancelled) }
+        let mut allowance = Self::new(None, cancelled);
+        allowance.deadline = Instant::now() + time;
+        allowance
     }
 
     pub(crate) fn showing(mut self, progress: Arc<Progress>) -> Self {
@@ -86,8 +125,25 @@ impl Allowance {
         self
     }
 
+    /// Does this between two parts.
+    pub(crate) fn pausing(mut self, pause: impl Fn() + Send + 'static) -> Self {
+        self.pause = Some(Box::new(pause));
+        self
+    }
+
+    pub(crate) fn between_parts(&self) {
+        if let Some(pause) = &self.pause {
+            pause();
+        }
+    }
+
     pub(crate) fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Makes this thread run the search.
+    pub(crate) fn enter(&self) -> Entered {
+        Entered(CURRENT.replace(Some((self.deadline, self.cancelled.clone()))))
     }
 
     /// To be asked every few thousand documents.
@@ -112,19 +168,78 @@ impl Allowance {
 
     /// Takes room for `n` more buckets or distinct values.
     pub(crate) fn take_buckets(&self, n: usize) -> Result<(), EsError> {
-        let taken = self.buckets.get().saturating_add(n);
-        self.buckets.set(taken);
-        if taken > PARTIAL_BUCKETS_MAX {
-            let reason = format!(
-                "the aggregation needs more than {PARTIAL_BUCKETS_MAX} buckets at once; narrow the time range, \
-                 use a larger interval, or aggregate a field with fewer values"
-            );
-            return Err(EsError::new(429, "circuit_breaking_exception", reason));
-        }
-        Ok(())
+        self.take_bytes(n.saturating_mul(BUCKET_BYTES), "its buckets").map_err(|mut error| {
+            error
+                .reason
+                .push_str("; narrow the time range, use a larger interval, or aggregate a field with fewer values");
+            error
+        })
     }
 
     pub(crate) fn give_back_buckets(&self, n: usize) {
-        self.buckets.set(self.buckets.get().saturating_sub(n));
+        let bytes = n.saturating_mul(BUCKET_BYTES).min(self.bytes.get());
+        self.bytes.set(self.bytes.get() - bytes);
+        HELD.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes room for bytes; all of it is given back when the search ends.
+    pub(crate) fn take_bytes(&self, bytes: usize, what: &str) -> Result<(), EsError> {
+        let own = self.bytes.get().saturating_add(bytes);
+        if own > OWN_BYTES_MAX {
+            let reason =
+                format!("[request] Data too large: the search needs {own} bytes for {what}, more than {OWN_BYTES_MAX}");
+            return Err(EsError::new(429, "circuit_breaking_exception", reason));
+        }
+        let all = HELD.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if all > ALL_BYTES_MAX {
+            HELD.fetch_sub(bytes, Ordering::Relaxed);
+            let reason = format!(
+                "[parent] Data too large: all searches together need {all} bytes, more than {ALL_BYTES_MAX}; try again later"
+            );
+            return Err(EsError::new(429, "circuit_breaking_exception", reason));
+        }
+        self.bytes.set(own);
+        Ok(())
+    }
+}
+
+impl Drop for Allowance {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.bytes.get(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_for_one_and_given_back() {
+        let allowance = Allowance::new(None, Arc::default());
+        assert!(allowance.take_bytes(OWN_BYTES_MAX - 10 * BUCKET_BYTES, "a test").is_ok());
+        assert!(allowance.take_buckets(10).is_ok());
+        assert!(
+            allowance.take_buckets(1).is_err_and(|error| error.status == 429 && error.reason.contains("[request]"))
+        );
+        allowance.give_back_buckets(1);
+        assert!(allowance.take_buckets(1).is_ok());
+    }
+
+    #[test]
+    fn whoever_runs_on_a_thread_can_be_interrupted() {
+        let (outer, inner) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (one, other) = (Allowance::new(None, outer.clone()), Allowance::new(None, inner.clone()));
+        assert!(!interrupted());
+        let entered = one.enter();
+        {
+            let _entered = other.enter();
+            inner.store(true, Ordering::Relaxed);
+            assert!(interrupted());
+        }
+        assert!(!interrupted());
+        outer.store(true, Ordering::Relaxed);
+        assert!(interrupted());
+        drop(entered);
+        assert!(!interrupted());
     }
 }

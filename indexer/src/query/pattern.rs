@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Scorer, Weight};
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED};
+use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED, TantivyError};
+
+use super::limits::interrupted;
 
 /// A test on a term's text.
 pub(crate) type TermTest = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -51,7 +53,12 @@ impl Weight for PatternQuery {
         }
         let mut terms = range.into_stream()?;
         let mut docs = Bits::new(reader.max_doc());
+        let mut looked_at = 0u32;
         while terms.advance() {
+            looked_at = looked_at.wrapping_add(1);
+            if looked_at.is_multiple_of(STEPS_BETWEEN_CHECKS) && interrupted() {
+                return Err(stopped());
+            }
             let text = terms.key().get(self.path.len()..).and_then(|bytes| std::str::from_utf8(bytes).ok());
             if !text.is_some_and(|text| (self.test)(text)) {
                 continue;
@@ -60,6 +67,10 @@ impl Weight for PatternQuery {
             while !postings.docs().is_empty() {
                 postings.docs().iter().for_each(|doc| docs.insert(*doc));
                 postings.advance();
+                looked_at = looked_at.wrapping_add(1);
+                if looked_at.is_multiple_of(STEPS_BETWEEN_CHECKS) && interrupted() {
+                    return Err(stopped());
+                }
             }
         }
         Ok(Box::new(ConstScorer::new(docs.into_docs(), boost)))
@@ -68,6 +79,14 @@ impl Weight for PatternQuery {
     fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
         Ok(Explanation::new("PatternQuery", 1.0))
     }
+}
+
+/// Terms and blocks of postings between two looks at the clock.
+const STEPS_BETWEEN_CHECKS: u32 = 1 << 11;
+
+/// What the library hands on; whoever runs the search knows why it stopped.
+fn stopped() -> TantivyError {
+    TantivyError::InternalError("the search was stopped".to_owned())
 }
 
 /// The least key that is greater than every key with this prefix.

@@ -73,6 +73,8 @@ pub(crate) struct SourceFilter {
 pub(crate) struct FieldFormat {
     pub(crate) pattern: Wildcard,
     pub(crate) format: Option<String>,
+    /// Also values of fields that the index does not know.
+    pub(crate) unmapped: bool,
 }
 
 impl Default for SearchRequest {
@@ -321,10 +323,10 @@ pub(crate) fn field_formats(value: Option<Value>, what: &str) -> Result<Vec<Fiel
         Some(single) => vec![single],
     };
     let read = |item: Value| match item {
-        Value::String(name) => Ok(FieldFormat { pattern: Wildcard::new(&name), format: None }),
+        Value::String(name) => Ok(FieldFormat { pattern: Wildcard::new(&name), format: None, unmapped: false }),
         other => {
             let mut members = Members::new(other, what)?;
-            members.ignore(&["include_unmapped"]);
+            let unmapped = members.boolean("include_unmapped")?.unwrap_or(false);
             let name = members.string("field")?.ok_or_else(|| EsError::parsing(format!("{what} needs [field]")))?;
             let format = members.string("format")?;
             members.end()?;
@@ -333,7 +335,7 @@ pub(crate) fn field_formats(value: Option<Value>, what: &str) -> Result<Vec<Fiel
             {
                 return Err(EsError::argument(format!("{what}: the date format [{format}] is not supported")));
             }
-            Ok(FieldFormat { pattern: Wildcard::new(&name), format })
+            Ok(FieldFormat { pattern: Wildcard::new(&name), format, unmapped })
         }
     };
     items.into_iter().map(read).collect()

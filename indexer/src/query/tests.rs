@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use tantivy::DocSet as _;
+
+use super::clause::Clause;
+use super::compile::{Target, compile};
 use super::execute;
 use super::limits::Allowance;
 use super::request::SearchRequest;
+use super::scoring::Scores;
 use crate::store::Store;
 use crate::store::testing::store_of;
 
@@ -224,4 +229,33 @@ fn paths_beyond_the_bound_are_found_by_their_value_and_not_aggregated() {
     let error = try_search(&store, json!({"size": 0, "aggs": {"a": {"terms": {"field": "k1090"}}}})).unwrap_err();
     assert!(error.status == 400 && error.reason.contains("indexer.fields_max"), "{error}");
     assert!(try_search(&store, json!({"size": 0, "aggs": {"a": {"terms": {"field": "k9999"}}}})).is_ok());
+}
+
+#[test]
+fn scorers_stop_when_nobody_waits_any_more() {
+    let events: Vec<Value> =
+        (0..9_000).map(|n| json!({"k": format!("value-{n}"), "message": "one two three two one"})).collect();
+    let store = store_of("logs-a", &events, 10_000);
+    let view = store.view("_all", None).unwrap();
+    let (part, mapping) = (&view.parts[0], &view.mappings["logs-a"]);
+    let target = Target { index: "logs-a", mapping, now: jiff::Timestamp::now() };
+    let scorer = |query: Value| {
+        let query = compile(&Clause::from_dsl(query).unwrap(), target).unwrap();
+        Scores::Unwanted.weight(query.as_ref()).unwrap().scorer(&part.reader, 1.0)
+    };
+    let pattern = json!({"regexp": {"k": ".*9"}});
+    // Both words are in every document, but never so.
+    let phrase = json!({"match_phrase": {"message": "one three"}});
+    let found = json!({"match_phrase": {"message": "three two"}});
+    assert_eq!(scorer(pattern.clone()).unwrap().count_including_deleted(), 900);
+    assert_eq!(scorer(phrase.clone()).unwrap().doc(), tantivy::TERMINATED);
+    assert_eq!(scorer(found.clone()).unwrap().count_including_deleted(), 9_000);
+    let cancelled = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let allowance = Allowance::new(None, cancelled);
+    let _entered = allowance.enter();
+    assert!(scorer(pattern).is_err());
+    assert!(scorer(found).unwrap().count_including_deleted() < 9_000);
+    let error =
+        execute::search(&view, &SearchRequest::read(json!({"query": phrase})).unwrap(), &allowance).unwrap_err();
+    assert_eq!(error.kind, "task_cancelled_exception");
 }

@@ -206,7 +206,12 @@ pub(in crate::http) async fn submit(
     tokio::spawn(async move {
         let allowance = Allowance::in_background(request.timeout, task.cancel.clone()).showing(progress);
         let shared = running.0.clone();
-        let found = running.searches.run(move || search_now(&shared, &asked, request, &allowance)).await;
+        let lane = super::lane(&running, &asked, &request);
+        let found = running.searches.run_in(lane, move |turn| {
+            let turn = turn.clone();
+            search_now(&shared, &asked, request, &allowance.pausing(move || turn.give_way()))
+        });
+        let found = found.await;
         let found = found.and_then(|found| {
             if running.async_searches.bytes() + found.get().len() > ANSWERS_BYTES_MAX {
                 let reason = format!("answers of more than {ANSWERS_BYTES_MAX} bytes would be kept; delete some");

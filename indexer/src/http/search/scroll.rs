@@ -64,7 +64,7 @@ pub(in crate::http) async fn next(
     let task = asked.begin(&api);
     let cancelled = task.cancel.clone();
     let found = api.searches.run(move || {
-        let context = shared.contexts.get(&id, keep_alive)?;
+        let context = shared.contexts.get(&id, keep_alive).map_err(|error| error.in_phase("query"))?;
         let Some(request) = context.scroll else {
             return Err(EsError::argument("the id is of a point in time, not of a scroll"));
         };

@@ -12,6 +12,7 @@ use super::{Compiled, any, every, fields_of_schema, none, whole_values};
 use crate::query::clause::{Condition, Fuzzy, Words as WordsOf};
 use crate::query::error::EsError;
 use crate::query::parse::plain_text;
+use crate::query::patient::Patient;
 use crate::query::pattern::{PatternQuery, TermTest};
 use crate::schema::{KEYWORD_BYTES_MAX, MESSAGE};
 
@@ -134,7 +135,8 @@ impl Words {
     fn phrase(&self, words: &[(usize, String)], slop: u32) -> Box<dyn Query> {
         let terms: Vec<(usize, Term)> = words.iter().map(|(place, word)| (*place, self.term(word))).collect();
         let bare = terms.iter().map(|(_, term)| term.clone()).collect();
-        super::in_field(Box::new(PhraseQuery::new_with_offset_and_slop(terms, slop)), bare, self.name())
+        let query = Patient(Box::new(PhraseQuery::new_with_offset_and_slop(terms, slop)));
+        super::in_field(Box::new(query), bare, self.name())
     }
 
     fn pattern(&self, pattern: &str) -> Box<dyn Query> {
