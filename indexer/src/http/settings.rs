@@ -13,7 +13,7 @@ use super::params::Params;
 use crate::query::error::EsError;
 use crate::store::IndexFacts;
 use crate::store::facts::Facts;
-use crate::store::settings::{LIFECYCLE_NAME, Settings};
+use crate::store::settings::Settings;
 
 /// Every setting of an index by its full name: what was put, and what is so anyway.
 pub(super) fn all_of(index: &IndexFacts) -> Settings {
@@ -27,11 +27,11 @@ pub(super) fn all_of(index: &IndexFacts) -> Settings {
 }
 
 pub(super) async fn of_all(state: State<Api>, query: RawQuery) -> Answer {
-    show(&state, "_all", None, query)
+    show(&state, "_all", None, &query)
 }
 
 pub(super) async fn of_index(state: State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
-    show(&state, &index, None, query)
+    show(&state, &index, None, &query)
 }
 
 pub(super) async fn of_index_by_name(
@@ -39,10 +39,10 @@ pub(super) async fn of_index_by_name(
     Path((index, name)): Path<(String, String)>,
     query: RawQuery,
 ) -> Answer {
-    show(&state, &index, Some(&name), query)
+    show(&state, &index, Some(&name), &query)
 }
 
-fn show(api: &Api, index: &str, name: Option<&str>, query: RawQuery) -> Answer {
+fn show(api: &Api, index: &str, name: Option<&str>, query: &RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let flat = params.flag("flat_settings")?.unwrap_or(false);
     let names = params.take("name");
@@ -93,9 +93,4 @@ pub(super) async fn put(State(api): State<Api>, Path(index): Path<String>, query
     })
     .await?;
     Ok(answer::json(&json!({ "acknowledged": true })))
-}
-
-/// The lifecycle policy that an index is managed by.
-pub(super) fn policy_of(index: &IndexFacts) -> Option<&str> {
-    index.facts.settings.get(LIFECYCLE_NAME)
 }

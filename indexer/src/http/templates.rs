@@ -124,7 +124,7 @@ fn only_whether(method: &Method, found: Result<Response, EsError>) -> Answer {
 }
 
 pub(super) async fn get_index_templates(state: State<Api>, method: Method, query: RawQuery) -> Answer {
-    show_index_templates(&state, &method, None, query)
+    show_index_templates(&state, &method, None, &query)
 }
 
 pub(super) async fn get_index_template(
@@ -133,10 +133,10 @@ pub(super) async fn get_index_template(
     Path(name): Path<String>,
     query: RawQuery,
 ) -> Answer {
-    show_index_templates(&state, &method, Some(&name), query)
+    show_index_templates(&state, &method, Some(&name), &query)
 }
 
-fn show_index_templates(api: &Api, method: &Method, name: Option<&str>, query: RawQuery) -> Answer {
+fn show_index_templates(api: &Api, method: &Method, name: Option<&str>, query: &RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["flat_settings", "include_defaults"]);
     params.end("/_index_template")?;

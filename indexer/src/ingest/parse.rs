@@ -109,7 +109,7 @@ impl<'w> Walk<'w> {
 
     fn finish(mut self, facts: RecordFacts) -> (LogDocument, Remarks) {
         for (path, value) in self.registry.constants.clone() {
-            if !self.document.present.iter().any(|known| *known == path) {
+            if !self.document.present.contains(&path) {
                 let value = Scalar::Text(self.document.keep(&value));
                 self.leaf(path, value, FieldType::Keyword);
             }

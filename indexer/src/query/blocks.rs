@@ -7,12 +7,15 @@ use super::error::EsError;
 use super::limits::Stopped;
 use super::scoring::rounded;
 
+/// What is done with a block of documents and their scores; it may say why to stop.
+pub(crate) type Each<'e> = &'e mut dyn FnMut(&[DocId], &[f32]) -> Option<Stopped>;
+
 /// Calls `each` with blocks of living, matching documents and their scores, until it says why to stop.
 pub(crate) fn each_block(
     weight: &dyn Weight,
     reader: &SegmentReader,
     scored: bool,
-    each: &mut dyn FnMut(&[DocId], &[f32]) -> Option<Stopped>,
+    each: Each<'_>,
 ) -> Result<Option<Stopped>, EsError> {
     let mut docs = weight.scorer(reader, 1.0)?;
     let mut buffer = [0; COLLECT_BLOCK_BUFFER_LEN];

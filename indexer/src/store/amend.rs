@@ -20,7 +20,6 @@ pub(crate) struct IndexFacts {
     pub(crate) uuid: Arc<str>,
     pub(crate) created_ms: i64,
     pub(crate) facts: Arc<Facts>,
-    pub(crate) declared: Arc<Declared>,
 }
 
 /// Where documents for a name go.
@@ -185,7 +184,6 @@ fn facts_of(name: &Arc<str>, state: &IndexState) -> IndexFacts {
         uuid: state.uuid.clone(),
         created_ms: state.created_ms,
         facts: state.facts.clone(),
-        declared: state.mapping.declared().clone(),
     }
 }
 
@@ -254,7 +252,8 @@ mod tests {
             assert_eq!(names, ["logs-doc", "logs-lost", "logs-put"]);
             for index in &facts {
                 assert_eq!(index.facts.retention_age_ms, Some(1000), "{}", index.name);
-                assert_eq!(index.declared.field("a").map(|field| field.es_type.as_str()), Some("ip"));
+                let mapping = store.index_types(&index.name).unwrap().1;
+                assert_eq!(mapping.declared().field("a").map(|field| field.es_type.as_str()), Some("ip"));
             }
             let mapping = store.index_types("logs-doc").unwrap().1;
             assert_eq!((mapping.es_name("a"), mapping.es_name("b")), (Some("ip"), Some("long")));

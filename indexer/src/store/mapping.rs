@@ -81,15 +81,6 @@ impl Mapping {
         Self::new(self.types.clone(), self.made.clone(), declared)
     }
 
-    /// These paths, and those of another mapping where this one has none.
-    pub(crate) fn with_paths_of(&self, other: &Self) -> Self {
-        let mut types = other.types.clone();
-        types.extend(self.types.iter().map(|(path, field_type)| (path.clone(), *field_type)));
-        let mut made = other.made.clone();
-        made.extend(self.made.iter().map(|(path, field)| (path.clone(), field.clone())));
-        Self::new(types, made, self.declared.clone())
-    }
-
     pub(crate) fn declared(&self) -> &Arc<Declared> {
         &self.declared
     }

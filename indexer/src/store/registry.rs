@@ -289,7 +289,7 @@ mod tests {
         }
     }
 
-    fn with(mapping: serde_json::Value) -> Registry {
+    fn with(mapping: &serde_json::Value) -> Registry {
         let declared = Arc::new(Declared::read(mapping.as_object().unwrap()).unwrap());
         Registry::new(Arc::new(Mapping::default().with_declared(declared)), 1000)
     }
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn declarations_go_before_values_and_rules_make_fields() {
-        let mut registry = with(json!({
+        let mut registry = with(&json!({
             "dynamic_templates": [
                 {"ports": {"path_match": "*.port", "mapping": {"type": "integer"}}},
                 {"strings": {"match_mapping_type": "string", "mapping": {"type": "keyword", "ignore_above": 10}}},

@@ -306,12 +306,11 @@ struct CompositeCollector<'a> {
     place: Place<'a>,
 }
 
+/// What is done with the found buckets and a combination of places.
+type Each<'e> = &'e mut dyn FnMut(&mut Counts, &[u128]) -> Result<(), EsError>;
+
 impl CompositeCollector<'_> {
-    fn each_place(
-        &mut self,
-        doc: DocId,
-        each: &mut dyn FnMut(&mut Counts, &[u128]) -> Result<(), EsError>,
-    ) -> Result<(), EsError> {
+    fn each_place(&mut self, doc: DocId, each: Each<'_>) -> Result<(), EsError> {
         for (source, list) in self.sources.iter_mut().zip(&mut self.lists) {
             source.places(doc, list);
         }

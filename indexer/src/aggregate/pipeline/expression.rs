@@ -120,11 +120,13 @@ fn binary(operator: &str, left: Outcome, right: Outcome) -> Result<Outcome, EsEr
     })
 }
 
-/// A function and its name.
-type Named<F> = (&'static str, F);
+/// A function of one number and its name.
+type OfOne = (&'static str, fn(f64) -> f64);
+/// A function of two and its name.
+type OfTwo = (&'static str, fn(f64, f64) -> f64);
 
 /// Functions of one number.
-const MATH: [Named<fn(f64) -> f64>; 12] = [
+const MATH: [OfOne; 12] = [
     ("Math.abs", f64::abs),
     ("Math.ceil", f64::ceil),
     ("Math.floor", f64::floor),
@@ -139,8 +141,7 @@ const MATH: [Named<fn(f64) -> f64>; 12] = [
     ("Math.signum", |number| if number == 0.0 { number } else { number.signum() }),
 ];
 /// Functions of two.
-const MATH_OF_TWO: [Named<fn(f64, f64) -> f64>; 3] =
-    [("Math.max", f64::max), ("Math.min", f64::min), ("Math.pow", f64::powf)];
+const MATH_OF_TWO: [OfTwo; 3] = [("Math.max", f64::max), ("Math.min", f64::min), ("Math.pow", f64::powf)];
 
 fn call(name: &str, arguments: &[Expression], scope: &Scope<'_>) -> Result<Outcome, EsError> {
     let number = |place: usize| match arguments.get(place) {

@@ -124,8 +124,8 @@ fn forbid_unknown(declared: &Declared, item: &Item<'_>) -> Result<(), EsError> {
     // What is wrong with the JSON was told before, or is told when an update is read.
     let Ok(Value::Object(body)) = serde_json::from_slice::<Value>(item.document) else { return Ok(()) };
     if item.op == Op::Update {
-        let parts = ["doc", "upsert"].into_iter().filter_map(|key| body.get(key)?.as_object());
-        return parts.map(|part| walk(declared, part, "")).collect();
+        let mut parts = ["doc", "upsert"].into_iter().filter_map(|key| body.get(key)?.as_object());
+        return parts.try_for_each(|part| walk(declared, part, ""));
     }
     walk(declared, &body, "")
 }

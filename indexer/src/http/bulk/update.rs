@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn apply(body: Value, source: Option<Value>) -> (Updated, Option<Value>) {
+    fn apply(body: &Value, source: Option<Value>) -> (Updated, Option<Value>) {
         let update = Update::read(body.to_string().as_bytes()).unwrap();
         let source = source.map(|source| source.to_string());
         let done = update.apply(source.as_deref().map(str::as_bytes)).unwrap();
@@ -126,18 +126,18 @@ mod tests {
     #[test]
     fn documents_are_merged_object_by_object() {
         let source = json!({"a": {"b": 1, "c": [1]}, "x": "y"});
-        let (_, made) = apply(json!({"doc": {"a": {"c": [2], "d": null}, "x": {"z": 1}}}), Some(source.clone()));
+        let (_, made) = apply(&json!({"doc": {"a": {"c": [2], "d": null}, "x": {"z": 1}}}), Some(source.clone()));
         assert_eq!(made, Some(json!({"a": {"b": 1, "c": [2], "d": null}, "x": {"z": 1}})));
-        assert_eq!(apply(json!({"doc": {"a": {"b": 1}}}), Some(source.clone())).0, Updated::Noop);
-        let forced = apply(json!({"doc": {}, "detect_noop": false}), Some(source.clone()));
+        assert_eq!(apply(&json!({"doc": {"a": {"b": 1}}}), Some(source.clone())).0, Updated::Noop);
+        let forced = apply(&json!({"doc": {}, "detect_noop": false}), Some(source.clone()));
         assert_eq!(forced.1, Some(source));
     }
 
     #[test]
     fn what_is_not_there_is_made_when_asked_for() {
-        assert_eq!(apply(json!({"doc": {"a": 1}}), None).0, Updated::Missing);
-        assert_eq!(apply(json!({"doc": {"a": 1}, "upsert": {"b": 2}}), None).1, Some(json!({"b": 2})));
-        assert_eq!(apply(json!({"doc": {"a": 1}, "doc_as_upsert": true}), None).1, Some(json!({"a": 1})));
+        assert_eq!(apply(&json!({"doc": {"a": 1}}), None).0, Updated::Missing);
+        assert_eq!(apply(&json!({"doc": {"a": 1}, "upsert": {"b": 2}}), None).1, Some(json!({"b": 2})));
+        assert_eq!(apply(&json!({"doc": {"a": 1}, "doc_as_upsert": true}), None).1, Some(json!({"a": 1})));
     }
 
     #[test]

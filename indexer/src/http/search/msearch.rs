@@ -72,8 +72,11 @@ pub(in crate::http) async fn msearch(
     Ok(answer::json(&Responses { took: millis(started), responses }))
 }
 
+/// The line of a header and that of its body.
+type Pair<'b> = (&'b [u8], &'b [u8]);
+
 /// Headers and bodies, line by line.
-fn pairs(bytes: &[u8]) -> Result<Vec<(&[u8], &[u8])>, EsError> {
+fn pairs(bytes: &[u8]) -> Result<Vec<Pair<'_>>, EsError> {
     let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     // A line feed ends the last line: nothing follows it.
     let lines = match lines.split_last() {

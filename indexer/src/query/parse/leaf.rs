@@ -127,7 +127,7 @@ fn on_term(name: &str, members: &mut Members) -> Result<Condition, EsError> {
             members.ignore(&["max_determinized_states"]);
             if let Some(flags) = members.string("flags")?
                 && let Some(odd) = flags.split('|').find(|flag| !matches!(*flag, "NONE" | "" | "EMPTY"))
-                && !(flags == "ALL" && !text.contains(['~', '<', '&', '@', '#', '"']))
+                && (flags != "ALL" || text.contains(['~', '<', '&', '@', '#', '"']))
             {
                 return Err(EsError::parsing(format!(
                     "[regexp] query does not support the operators of [flags] [{odd}]; write the expression without ~ <> & @"

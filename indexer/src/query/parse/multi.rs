@@ -13,7 +13,7 @@ pub(super) fn multi_match(mut members: Members) -> Result<Clause, EsError> {
     members.ignore(&["lenient", "auto_generate_synonyms_phrase_query"]);
     check_analyzer(&mut members, "analyzer")?;
     let text = plain_text(&members.required("query")?);
-    let fields = weighted(members.strings("fields")?.unwrap_or_default());
+    let fields = weighted(&members.strings("fields")?.unwrap_or_default());
     let all = operator(&mut members, "operator")? == Operator::And;
     let slop = slop(&mut members, "slop")?;
     let minimum = members.take("minimum_should_match").map(|written| Minimum::read(&written)).transpose()?;
@@ -49,7 +49,7 @@ pub(super) fn multi_match(mut members: Members) -> Result<Clause, EsError> {
 }
 
 /// Names with their boosts; `*` alone means every field, as none does.
-pub(super) fn weighted(names: Vec<String>) -> Vec<Weighted> {
+pub(super) fn weighted(names: &[String]) -> Vec<Weighted> {
     let fields: Vec<Weighted> = names.iter().map(|name| Weighted::from(name.as_str())).collect();
     match fields.as_slice() {
         [only] if only.name == "*" && (only.boost - 1.0).abs() < f32::EPSILON => Vec::new(),

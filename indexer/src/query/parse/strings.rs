@@ -49,7 +49,7 @@ fn fields(members: &mut Members) -> Result<Vec<Weighted>, EsError> {
             "[query_string] cannot use [fields] parameter in conjunction with [default_field]",
         ));
     }
-    Ok(weighted(names))
+    Ok(weighted(&names))
 }
 
 pub(super) fn query_string(mut members: Members) -> Result<Clause, EsError> {

@@ -16,7 +16,7 @@ fn split(id: u64) -> SplitMeta {
         deleted: vec![],
         deleted_since_ms: None,
         gone: vec![],
-        sealed: id % 2 == 0,
+        sealed: id.is_multiple_of(2),
         arrived_ms: 9,
     }
 }

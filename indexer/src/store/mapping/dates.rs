@@ -115,7 +115,8 @@ impl Formats {
         self.formats.iter().find_map(|format| format.parse(text))
     }
 
-    /// An instant as the first format writes it.
+    /// An instant as the first format writes it: what is read is held against this.
+    #[cfg(test)]
     pub(crate) fn print(&self, nanos: i64) -> String {
         let Some(format) = self.formats.first() else { return nanos.to_string() };
         let Ok(instant) = jiff::Timestamp::from_nanosecond(i128::from(nanos)) else { return nanos.to_string() };
@@ -199,7 +200,7 @@ fn epoch(text: &str, unit: i64) -> Option<i64> {
 fn iso(text: &str) -> Option<i64> {
     let mut found = Found::default();
     let mut rest = found.number(text, 4, 4, |found, year| found.year = Some(year))?;
-    let mut dash = |found: &mut Found, rest: &mut &str, set: fn(&mut Found, i32)| {
+    let dash = |found: &mut Found, rest: &mut &str, set: fn(&mut Found, i32)| {
         if let Some(after) = rest.strip_prefix('-') {
             *rest = found.number(after, 1, 2, set)?;
         }
@@ -449,6 +450,7 @@ impl Found {
     }
 }
 
+#[cfg(test)]
 fn print(pieces: &[Piece], at: &DateTime, into: &mut String) {
     use std::fmt::Write as _;
     for piece in pieces {
@@ -484,6 +486,7 @@ fn print(pieces: &[Piece], at: &DateTime, into: &mut String) {
     }
 }
 
+#[cfg(test)]
 fn name(into: &mut String, names: &[&str], number: i32, whole: bool) {
     let name = usize::try_from(number).ok().and_then(|number| names.get(number)).copied().unwrap_or_default();
     into.push_str(if whole { name } else { name.get(..3).unwrap_or(name) });

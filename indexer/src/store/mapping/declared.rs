@@ -222,10 +222,6 @@ impl Declared {
         self.fields.iter().map(|(path, field)| (path.as_str(), field))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.shown.is_empty()
-    }
-
     /// Whether any object is treated in a way of its own.
     pub(crate) fn has_objects(&self) -> bool {
         self.objects.keys().any(|path| !path.is_empty())

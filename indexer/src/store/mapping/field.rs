@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::FieldType;
 use super::dates::Formats;
 use super::declared::MappingError;
-use super::{FieldType, ip};
 
 /// Fields beside a field: nobody writes more than a handful.
 const SUBS_MAX: usize = 16;
@@ -210,11 +210,6 @@ impl Field {
         }
         Ok(Self { shown: shown.clone(), ..Self::plain("alias", Kept::Under(target.to_owned())) })
     }
-
-    /// Whether queries on it can find anything.
-    pub(crate) const fn is_searchable(&self) -> bool {
-        !matches!(self.kept, Kept::InSource)
-    }
 }
 
 /// The least and the greatest number of the types that hold whole ones.
@@ -264,12 +259,4 @@ fn wrong(path: &str, key: &str, value: &Value) -> MappingError {
 /// A path's last name, as Elasticsearch tells it.
 fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
-}
-
-/// The keyword of a string in a field that is kept as one; `None` when it is not to be indexed.
-pub(crate) fn term_of(field_type: FieldType, text: &str) -> Option<std::borrow::Cow<'_, str>> {
-    match field_type {
-        FieldType::Ip => ip::parse(text).map(Into::into),
-        _ => Some(text.into()),
-    }
 }

@@ -138,7 +138,8 @@ proptest! {
         let forced = move |splits: &[Candidate]| rules.seal_all(splits, splits_max);
         let merge = move |splits: &[Candidate]| rules.merge(splits);
         let seal = move |splits: &[Candidate]| rules.seal(splits);
-        let works: [(&dyn Fn(&[Candidate]) -> Option<Run>, bool); 3] = [(&merge, false), (&seal, true), (&forced, true)];
+        type Pick<'p> = &'p dyn Fn(&[Candidate]) -> Option<Run>;
+        let works: [(Pick<'_>, bool); 3] = [(&merge, false), (&seal, true), (&forced, true)];
         for (pick, sealed) in works {
             while let Some(run) = pick(&splits) {
                 rounds += 1;
