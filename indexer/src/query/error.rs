@@ -75,14 +75,17 @@ impl EsError {
             cause.insert("index".to_owned(), index.as_str().into());
         }
         if let Some(phase) = self.phase {
-            let failed = json!([{ "shard": 0, "index": self.index, "node": "logmill", "reason": cause }]);
+            let mut failed = json!({ "shard": 0, "node": "logmill", "reason": cause });
+            if let (Some(index), Some(failed)) = (&self.index, failed.as_object_mut()) {
+                failed.insert("index".to_owned(), index.as_str().into());
+            }
             let error = json!({
                 "root_cause": [cause],
                 "type": "search_phase_execution_exception",
                 "reason": "all shards failed",
                 "phase": phase,
                 "grouped": true,
-                "failed_shards": failed,
+                "failed_shards": [failed],
             });
             return json!({ "error": error, "status": self.status });
         }
