@@ -1,8 +1,7 @@
 //! The questions that the dashboard asks the search engine, whichever it is, over its REST API.
 
 use futures::future::join_all;
-use logmill_indexer_api::client::encode;
-use logmill_indexer_api::{Client, ClientError};
+use logmill_indexer_api::{Client, ClientError, encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -23,7 +23,6 @@ mod mapping;
 mod media;
 mod nodes;
 mod params;
-pub(crate) use params::decoded_path;
 mod refused;
 mod search;
 mod settings;

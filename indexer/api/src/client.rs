@@ -10,6 +10,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, 
 use reqwest::{Certificate, ClientBuilder, Identity, Method, Response, StatusCode, Url};
 use serde_json::Value;
 
+use crate::percent::encode;
+
 /// Answers larger than this are refused: a page of 10,000 large events is a tenth of it.
 const ANSWER_BYTES_MAX: usize = 512 << 20;
 /// A peer on the same network answers within a fraction; beyond it, it is away.
@@ -348,20 +350,6 @@ fn refused(answer: &Answer, body: Value) -> ClientError {
         reason: text("reason").map_or_else(fallback, str::to_owned),
         body: Box::new(body),
     }
-}
-
-/// A part of a path: index expressions keep their `*`, `,`, `-` and `.`.
-#[must_use]
-pub fn encode(part: &str) -> String {
-    let mut out = String::with_capacity(part.len());
-    for byte in part.bytes() {
-        if byte.is_ascii_alphanumeric() || b"*,-_.@~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -11,13 +11,15 @@ mod error;
 pub mod evaluate;
 pub mod kql;
 pub mod lucene;
+pub mod percent;
 mod print;
 pub mod text;
 
 pub use ast::{Ast, Bound, Field, Range, Test};
-pub use client::{Client, ClientError, encode};
+pub use client::{Client, ClientError};
 pub use error::QueryError;
 pub use evaluate::Matcher;
+pub use percent::encode;
 pub use reqwest::Method;
 
 /// Fields that a bare word is searched in when nothing else was asked for.

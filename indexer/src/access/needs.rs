@@ -68,7 +68,7 @@ const WRITING: [&str; 5] = ["_create", "_update", "_update_by_query", "_delete_b
 /// What a request of this method and path needs.
 pub(super) fn need(method: &Method, path: &str) -> Need {
     let segments: Vec<String> =
-        path.split('/').filter(|part| !part.is_empty()).map(crate::http::decoded_path).collect();
+        path.split('/').filter(|part| !part.is_empty()).map(logmill_indexer_api::percent::decode).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let looks = matches!(*method, Method::GET | Method::HEAD);
     match segments.split_first() {

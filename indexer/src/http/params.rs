@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use logmill_indexer_api::percent::decode_query;
+
 use crate::query::error::EsError;
 
 /// Parameters that every endpoint takes, and those that only tell clusters and clients how to go about it.
@@ -41,7 +43,7 @@ impl Params {
         let mut map = BTreeMap::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            map.insert(decoded(key), decoded(value));
+            map.insert(decode_query(key), decode_query(value));
         }
         Self(map)
     }
@@ -81,37 +83,6 @@ impl Params {
             Some(key) => Err(EsError::argument(format!("request [{path}] contains unsupported parameter: [{key}]"))),
         }
     }
-}
-
-/// Undoes the percent-encoding of a part of a path, where `+` is itself.
-pub(crate) fn decoded_path(text: &str) -> String {
-    decoded(&text.replace('+', "%2B"))
-}
-
-/// Undoes percent-encoding; `+` is a space.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let mut ahead = rest.clone();
-                let digit = |byte: Option<u8>| {
-                    byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
-                };
-                match (digit(ahead.next()), digit(ahead.next())) {
-                    (Some(high), Some(low)) => {
-                        bytes.push(high << 4 | low);
-                        rest = ahead;
-                    }
-                    _ => bytes.push(b'%'),
-                }
-            }
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
