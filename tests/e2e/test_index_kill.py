@@ -1,5 +1,6 @@
-"""kill -9 of `logmill indexer` at random instants of ingest, flush, merge and deletion, INDEX_KILLS times (6 unless told):
-every record of the bus is found exactly once, except those of deletions that were answered, which never come back."""
+"""kill -9 of `logmill indexer` at random instants of ingest, flush, merge, deletion and snapshots, INDEX_KILLS times (6 unless
+told): every record of the bus is found exactly once, except those of deletions that were answered, which never come back;
+and a snapshot that is there holds what there was when it was asked for."""
 
 import logging
 import os
@@ -31,6 +32,7 @@ class Writer(threading.Thread):
     def __init__(self, bootstrap):
         super().__init__(daemon=True)
         self.written, self.ending = 0, threading.Event()
+        self.unacknowledged, self.lock = set(), threading.Lock()
         self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "logger": QUIET})
 
     def run(self):
@@ -39,10 +41,22 @@ class Writer(threading.Thread):
                 number = self.written
                 value = '{"@timestamp":%d,"message":"document %d of many","n":%d}' % (1_767_225_600_000 + number, number, number)
                 headers = [("logmill-index", b"logs-kill-%d" % (number % 2))]
-                self.producer.produce(TOPIC, value, headers=headers)
-                self.written += 1
+                with self.lock:
+                    self.unacknowledged.add(number)
+                    self.written += 1
+                self.producer.produce(TOPIC, value, headers=headers, on_delivery=lambda error, _, number=number: self.settle(error, number))
             self.producer.poll(0.02)
         assert self.producer.flush(60) == 0
+
+    def settle(self, error, number):
+        if not error:
+            with self.lock:
+                self.unacknowledged.discard(number)
+
+    def acknowledged(self):
+        """All numbers below are on the bus."""
+        with self.lock:
+            return min(self.unacknowledged, default=self.written)
 
 
 class Eraser(threading.Thread):
@@ -73,6 +87,56 @@ class Eraser(threading.Thread):
                 self.gone.update(numbers)
             except (requests.RequestException, AssertionError):
                 self.in_doubt.update(numbers)
+
+
+class Keeper(threading.Thread):
+    """Makes snapshots and deletes old ones while the indexer lives and dies."""
+
+    KEPT = 3
+
+    def __init__(self, logmill, writer, eraser):
+        super().__init__(daemon=True)
+        self.logmill, self.writer, self.eraser = logmill, writer, eraser
+        self.ending, self.url = threading.Event(), f"{logmill.es_url}/_snapshot/keep"
+        # By name: all numbers below were to be found when it was asked for, those were gone.
+        self.asked, self.made = {}, 0
+
+    def run(self):
+        while not self.ending.is_set():
+            name = f"at-{len(self.asked):06}"
+            try:
+                requests.put(self.url, json={"type": "fs", "settings": {"location": "keep"}}, timeout=10).raise_for_status()
+                below, gone = self.writer.acknowledged(), set(self.eraser.gone)
+                requests.post(f"{self.logmill.es_url}/logs-kill-*/_refresh", timeout=30).raise_for_status()
+                self.asked[name] = (below, gone)
+                requests.put(f"{self.url}/{name}?wait_for_completion=true", timeout=60).raise_for_status()
+                self.made += 1
+                for old in self.names()[: -self.KEPT]:
+                    requests.delete(f"{self.url}/{old}", timeout=30).raise_for_status()
+            except requests.RequestException:
+                time.sleep(0.1)
+
+    def names(self):
+        answer = requests.get(f"{self.url}/_all", timeout=30)
+        answer.raise_for_status()
+        return sorted(each["snapshot"] for each in answer.json()["snapshots"])
+
+    def check(self):
+        """Restores what there is; gives how many."""
+        names = self.names()
+        for name in names:
+            below, gone = self.asked[name]
+            wanted = {"indices": "logs-kill-*", "rename_pattern": "(.+)", "rename_replacement": f"{name}-$1"}
+            answer = requests.post(f"{self.url}/{name}/_restore?wait_for_completion=true", json=wanted, timeout=120)
+            assert answer.ok, answer.text
+            found = numbers_of(self.logmill, f"{name}-*")
+            seen = set(found)
+            assert len(seen) == len(found), f"{name}: {len(found) - len(seen)} documents twice"
+            assert not seen & gone, f"{name} holds {len(seen & gone)} documents that were erased before"
+            lost = set(range(below)) - seen - self.eraser.gone - self.eraser.in_doubt
+            assert not lost, f"{name} lacks {len(lost)} of {below} documents, the first {sorted(lost)[:5]}"
+            assert requests.delete(f"{self.logmill.es_url}/{name}-logs-kill-0,{name}-logs-kill-1", timeout=30).ok
+        return len(names)
 
 
 def numbers_of(logmill, index="logs-kill-*"):
@@ -106,13 +170,14 @@ def check(logmill, writer, eraser):
 @pytest.mark.timeout(300 + 8 * KILLS)
 def test_every_document_once_and_the_erased_ones_never(logmill):
     chance = random.Random(int(os.environ.get("INDEX_KILLS_SEED", "1")))
-    logmill.settings.update(BUSY)
+    logmill.settings.update({**BUSY, "indexer.snapshots.paths": [str(logmill.folder / "kept")]})
     logmill.start("bus").start("indexer")
     wait_for("the indexer", lambda: requests.get(logmill.es_url, timeout=2).status_code == 200)
     writer = Writer(logmill.bootstrap)
     eraser = Eraser(logmill, writer, random.Random(chance.random()))
-    writer.start()
-    eraser.start()
+    keeper = Keeper(logmill, writer, eraser)
+    for thread in (writer, eraser, keeper):
+        thread.start()
     began = time.monotonic()
     for _ in range(KILLS):
         # From the midst of its start to some seconds of full load.
@@ -120,11 +185,10 @@ def test_every_document_once_and_the_erased_ones_never(logmill):
         logmill.kill("indexer")
         logmill.start("indexer")
     time.sleep(2)
-    eraser.ending.set()
-    eraser.join(60)
-    writer.ending.set()
-    writer.join(90)
-    assert not eraser.is_alive() and not writer.is_alive()
+    for thread in (keeper, eraser, writer):
+        thread.ending.set()
+        thread.join(90)
+        assert not thread.is_alive()
     settled(logmill, writer.written)
     found = check(logmill, writer, eraser)
     # Once more from what is on the disk alone.
@@ -134,10 +198,11 @@ def test_every_document_once_and_the_erased_ones_never(logmill):
     settled(logmill, writer.written)
     assert check(logmill, writer, eraser) == found
     assert eraser.gone, "nothing was erased"
+    assert keeper.check() > 0 and keeper.made > 0, "no snapshot was made"
     assert logmill.stop("indexer") == 0, logmill.log("indexer")[-3000:]
     print(
         f"{KILLS} kills in {time.monotonic() - began:.0f} s; {writer.written} documents written, {found} found once; "
-        f"{len(eraser.gone)} erased for good, {len(eraser.in_doubt)} in doubt"
+        f"{len(eraser.gone)} erased for good, {len(eraser.in_doubt)} in doubt; {keeper.made} snapshots made of {len(keeper.asked)} asked for"
     )
 
 
@@ -149,6 +214,8 @@ PLACES = [
     "merge.before_manifest:1",
     "merge.after_manifest:1",
     "erase.before_settle:2",
+    "snapshot.between_splits:3",
+    "snapshot.before_description:2",
 ]
 
 
@@ -158,7 +225,7 @@ def test_a_crash_at(logmill, place):
     """Only debug programs die where they are told to; the release program has no such places."""
     if b"LOGMILL_FAILPOINT" not in BINARY.read_bytes():
         pytest.skip("the program has no places to die at: it is no debug build")
-    logmill.settings.update(BUSY)
+    logmill.settings.update({**BUSY, "indexer.snapshots.paths": [str(logmill.folder / "kept")]})
     logmill.start("bus")
     os.environ["LOGMILL_FAILPOINT"] = place
     try:
@@ -167,15 +234,17 @@ def test_a_crash_at(logmill, place):
         del os.environ["LOGMILL_FAILPOINT"]
     writer = Writer(logmill.bootstrap)
     eraser = Eraser(logmill, writer, random.Random(1))
-    writer.start()
-    eraser.start()
+    keeper = Keeper(logmill, writer, eraser)
+    for thread in (writer, eraser, keeper):
+        thread.start()
     wait_for("the crash", lambda: logmill.processes["indexer"].poll() is not None, timeout=60)
     logmill.processes.pop("indexer")
     logmill.start("indexer")
     time.sleep(2)
-    for thread in (eraser, writer):
+    for thread in (keeper, eraser, writer):
         thread.ending.set()
         thread.join(90)
     wait_for("the indexer", lambda: requests.get(logmill.es_url, timeout=2).status_code == 200)
     settled(logmill, writer.written)
     assert check(logmill, writer, eraser) > 0
+    assert keeper.check() > 0
