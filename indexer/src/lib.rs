@@ -7,6 +7,7 @@ mod aggregate;
 #[doc(hidden)]
 pub mod bench;
 mod config;
+mod dates;
 mod front;
 mod http;
 mod ingest;

@@ -1,12 +1,12 @@
-//! How a request's `format` writes numbers (`0.00`, `#,##0.0 ms`) and dates (`yyyy-MM-dd HH:mm`, `epoch_millis`).
+//! How a request's `format` writes numbers (`0.00`, `#,##0.0 ms`), and dates (`yyyy-MM-dd HH:mm`, `epoch_millis`).
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 
+use crate::dates::{self, Formats};
 use crate::query::columns;
 use crate::query::error::EsError;
 
-/// Longer formats are refused.
+/// Longer formats are refused: each key is written by one, with as many digits as it has.
 const FORMAT_BYTES_MAX: usize = 100;
 
 /// A format that was read; what it is for is known when the field's type is.
@@ -14,7 +14,7 @@ const FORMAT_BYTES_MAX: usize = 100;
 pub(super) struct Format {
     text: String,
     decimal: Option<Decimal>,
-    date: Option<DatePattern>,
+    date: Option<Formats>,
 }
 
 /// After Java's `DecimalFormat`.
@@ -29,28 +29,13 @@ struct Decimal {
     percent: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum DatePattern {
-    EpochMillis,
-    EpochSecond,
-    /// As dates are written when nobody asks.
-    Default,
-    Pattern(Vec<Token>),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    Literal(String),
-    Field(char, usize),
-}
-
 impl Format {
     pub(super) fn read(text: &str, what: &str) -> Result<Self, EsError> {
         let refused = || EsError::argument(format!("{what}: the format [{text}] is not supported"));
         if text.len() > FORMAT_BYTES_MAX {
             return Err(refused());
         }
-        let (decimal, date) = (Decimal::read(text), DatePattern::read(text));
+        let (decimal, date) = (Decimal::read(text), Formats::read_to_write(text).ok());
         if decimal.is_none() && date.is_none() {
             return Err(refused());
         }
@@ -79,33 +64,11 @@ impl Format {
 
     /// A date on the clock of a zone.
     pub(super) fn zoned(format: Option<&Self>, nanos: i64, zone: &TimeZone) -> String {
-        let Ok(instant) = Timestamp::from_nanosecond(i128::from(nanos)) else { return nanos.to_string() };
-        let default = DatePattern::Default;
-        match format.and_then(|format| format.date.as_ref()).unwrap_or(&default) {
-            DatePattern::EpochMillis => nanos.div_euclid(1_000_000).to_string(),
-            DatePattern::EpochSecond => nanos.div_euclid(1_000_000_000).to_string(),
-            DatePattern::Pattern(tokens) => written(tokens, &instant.to_zoned(zone.clone())),
-            DatePattern::Default => {
-                if zone.to_offset(instant).seconds() == 0 {
-                    return columns::format_date(nanos, None);
-                }
-                let moment = instant.to_zoned(zone.clone());
-                let digits = if nanos.rem_euclid(1_000_000) == 0 { 3 } else { 9 };
-                format!("{}{}", written(&default_tokens(digits), &moment), offset(&moment, true))
-            }
+        match format.and_then(|format| format.date.as_ref()) {
+            Some(formats) => formats.print(nanos, zone),
+            None => dates::rfc3339_in(nanos, zone),
         }
     }
-}
-
-fn default_tokens(digits: usize) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    for (letter, count, after) in
-        [('y', 4, "-"), ('M', 2, "-"), ('d', 2, "T"), ('H', 2, ":"), ('m', 2, ":"), ('s', 2, "."), ('S', digits, "")]
-    {
-        tokens.push(Token::Field(letter, count));
-        tokens.push(Token::Literal(after.to_owned()));
-    }
-    tokens
 }
 
 impl Decimal {
@@ -171,125 +134,6 @@ fn grouped(whole: &str, grouping: Option<usize>, alone: bool) -> String {
         grouped.push(digit);
     }
     grouped
-}
-
-impl DatePattern {
-    fn read(text: &str) -> Option<Self> {
-        // Of several formats the first writes.
-        let text = text.split("||").next()?;
-        let pattern = match text {
-            "epoch_millis" => return Some(Self::EpochMillis),
-            "epoch_second" => return Some(Self::EpochSecond),
-            "iso8601" | "use_field_mapping" | "yyyy-MM-dd'T'HH:mm:ss.SSSZ" => return Some(Self::Default),
-            _ if text.contains("date_optional_time") => return Some(Self::Default),
-            _ => match text.strip_prefix("strict_").unwrap_or(text) {
-                "date" | "year_month_day" => "yyyy-MM-dd",
-                "year_month" => "yyyy-MM",
-                "year" => "yyyy",
-                "date_hour" => "yyyy-MM-dd'T'HH",
-                "date_hour_minute" => "yyyy-MM-dd'T'HH:mm",
-                "date_hour_minute_second" => "yyyy-MM-dd'T'HH:mm:ss",
-                "date_hour_minute_second_millis" | "date_hour_minute_second_fraction" => "yyyy-MM-dd'T'HH:mm:ss.SSS",
-                "date_time" => "yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
-                "date_time_no_millis" => "yyyy-MM-dd'T'HH:mm:ssXXX",
-                "hour" => "HH",
-                "hour_minute" => "HH:mm",
-                "hour_minute_second" => "HH:mm:ss",
-                "time" => "HH:mm:ss.SSSXXX",
-                "basic_date" => "yyyyMMdd",
-                "basic_date_time" => "yyyyMMdd'T'HHmmss.SSSXX",
-                "basic_date_time_no_millis" => "yyyyMMdd'T'HHmmssXX",
-                _ => text,
-            },
-        };
-        tokens(pattern).map(Self::Pattern)
-    }
-}
-
-fn tokens(pattern: &str) -> Option<Vec<Token>> {
-    let mut tokens = Vec::new();
-    let mut letters = pattern.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\'' => {
-                let mut literal = String::new();
-                loop {
-                    match letters.next()? {
-                        '\'' => break,
-                        other => literal.push(other),
-                    }
-                }
-                // Two quotes are one.
-                tokens.push(Token::Literal(if literal.is_empty() { "'".to_owned() } else { literal }));
-            }
-            'a'..='z' | 'A'..='Z' => {
-                let mut count = 1;
-                while letters.next_if_eq(&letter).is_some() {
-                    count += 1;
-                }
-                let most = match letter {
-                    'y' | 'u' | 'Y' | 'M' | 'E' => 4,
-                    'S' => 9,
-                    'X' | 'x' | 'Z' | 'D' => 3,
-                    'd' | 'H' | 'h' | 'm' | 's' | 'w' => 2,
-                    'a' | 'e' | 'Q' => 1,
-                    _ => return None,
-                };
-                if count > most {
-                    return None;
-                }
-                tokens.push(Token::Field(letter, count));
-            }
-            other => tokens.push(Token::Literal(other.to_string())),
-        }
-    }
-    tokens.iter().any(|token| matches!(token, Token::Field(..))).then_some(tokens)
-}
-
-fn written(tokens: &[Token], moment: &Zoned) -> String {
-    let mut text = String::new();
-    for token in tokens {
-        match token {
-            Token::Literal(literal) => text.push_str(literal),
-            Token::Field(letter, count) => text.push_str(&field(*letter, *count, moment)),
-        }
-    }
-    text
-}
-
-fn field(letter: char, count: usize, moment: &Zoned) -> String {
-    let padded = |number: i64| format!("{number:0count$}");
-    let year = |year: i16| if count == 2 { format!("{:02}", year.rem_euclid(100)) } else { padded(i64::from(year)) };
-    let hour = moment.hour();
-    match letter {
-        'y' | 'u' => year(moment.year()),
-        'Y' => year(moment.date().iso_week_date().year()),
-        'w' => padded(i64::from(moment.date().iso_week_date().week())),
-        'M' if count == 3 => moment.strftime("%b").to_string(),
-        'M' if count == 4 => moment.strftime("%B").to_string(),
-        'M' => padded(i64::from(moment.month())),
-        'Q' => ((moment.month() - 1) / 3 + 1).to_string(),
-        'd' => padded(i64::from(moment.day())),
-        'D' => padded(i64::from(moment.day_of_year())),
-        'E' => moment.strftime(if count == 4 { "%A" } else { "%a" }).to_string(),
-        'e' => moment.weekday().to_monday_one_offset().to_string(),
-        'H' => padded(i64::from(hour)),
-        'h' => padded(i64::from((hour + 11) % 12 + 1)),
-        'a' => if hour < 12 { "AM" } else { "PM" }.to_owned(),
-        'm' => padded(i64::from(moment.minute())),
-        's' => padded(i64::from(moment.second())),
-        'S' => format!("{:09}", moment.subsec_nanosecond()).chars().take(count).collect(),
-        'X' if moment.offset().seconds() == 0 => "Z".to_owned(),
-        'X' | 'x' => offset(moment, count == 3),
-        _ => offset(moment, false),
-    }
-}
-
-fn offset(moment: &Zoned, colon: bool) -> String {
-    let seconds = moment.offset().seconds();
-    let minutes = seconds.abs() / 60;
-    let sign = if seconds < 0 { '-' } else { '+' };
-    format!("{sign}{:02}{}{:02}", minutes / 60, if colon { ":" } else { "" }, minutes % 60)
 }
 
 #[cfg(test)]

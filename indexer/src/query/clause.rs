@@ -3,6 +3,8 @@
 use logmill_indexer_api::{Ast, Field, Test};
 use serde_json::Value;
 
+use crate::dates::Formats;
+
 /// A query.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Clause {
@@ -194,7 +196,7 @@ pub(crate) struct Bounds {
     pub(crate) lower: Option<(Value, bool)>,
     pub(crate) upper: Option<(Value, bool)>,
     pub(crate) time_zone: Option<String>,
-    pub(crate) format: Option<String>,
+    pub(crate) format: Option<Formats>,
 }
 
 impl Clause {

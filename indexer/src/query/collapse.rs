@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::clause::{Clause, Condition};
-use super::columns;
 use super::error::EsError;
 use super::request::SearchRequest;
 use super::sort::SortValue;
 use super::strict::Members;
+use crate::dates;
 
 /// Groups of hits shown inside others, over the whole page: each is a search of its own.
 const INNER_SEARCHES_MAX: usize = 1000;
@@ -70,7 +70,7 @@ impl Collapse {
                 Clause::not(Clause::On { field: self.field.clone(), test: Condition::Exists })
             }
             SortValue::Date(nanos) => {
-                let value = columns::format_date(*nanos, None).into();
+                let value = dates::rfc3339(*nanos).into();
                 Clause::On { field: self.field.clone(), test: Condition::Term { value, case_insensitive: false } }
             }
             SortValue::Boolean(flag) => {

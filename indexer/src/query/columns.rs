@@ -1,6 +1,5 @@
 //! The values of a field in one part, column by column: what sorting and aggregations read.
 
-use jiff::Timestamp;
 use serde_json::{Number, Value};
 use std::sync::Arc;
 use tantivy::DocId;
@@ -206,67 +205,7 @@ pub(crate) fn each_value(column: &Column<u64>, doc: DocId, mut each: impl FnMut(
     }
 }
 
-/// Formats an instant as a request's `format` asks for; RFC 3339 with milliseconds, or as many digits as it needs.
-pub(crate) fn format_date(nanos: i64, format: Option<&str>) -> String {
-    let format = format.unwrap_or_default();
-    let Ok(instant) = Timestamp::from_nanosecond(i128::from(nanos)) else { return nanos.to_string() };
-    match format {
-        "epoch_millis" => nanos.div_euclid(1_000_000).to_string(),
-        "epoch_second" => nanos.div_euclid(1_000_000_000).to_string(),
-        "yyyy-MM-dd" | "strict_date" | "date" => instant.strftime("%Y-%m-%d").to_string(),
-        "yyyy-MM-dd HH:mm:ss" => instant.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        "yyyy-MM-dd'T'HH:mm:ss" => instant.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
-        "HH:mm" => instant.strftime("%H:%M").to_string(),
-        "HH:mm:ss" => instant.strftime("%H:%M:%S").to_string(),
-        "yyyy-MM" => instant.strftime("%Y-%m").to_string(),
-        "yyyy" => instant.strftime("%Y").to_string(),
-        _ if nanos.rem_euclid(1_000_000) == 0 => format!("{instant:.3}"),
-        _ => instant.to_string(),
-    }
-}
-
-/// Whether [`format_date`] knows the format.
-pub(crate) fn knows_format(format: &str) -> bool {
-    let known = [
-        "epoch_millis",
-        "epoch_second",
-        "yyyy-MM-dd",
-        "strict_date",
-        "date",
-        "yyyy-MM-dd HH:mm:ss",
-        "yyyy-MM-dd'T'HH:mm:ss",
-        "HH:mm",
-        "HH:mm:ss",
-        "yyyy-MM",
-        "yyyy",
-        "date_time",
-        "iso8601",
-        "yyyy-MM-dd'T'HH:mm:ss.SSSZ",
-        "use_field_mapping",
-    ];
-    known.contains(&format) || format.starts_with("strict_date_") || format.starts_with("date_optional_time")
-}
-
 /// A float as a JSON number; whole ones keep their `.0` as Elasticsearch's doubles do. Null when it is no number.
 pub(crate) fn json_f64(number: f64) -> Value {
     Number::from_f64(number).map_or(Value::Null, Value::Number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_written_as_asked() {
-        let nanos = 1_767_323_045_678_000_000;
-        for (format, text) in [
-            (None, "2026-01-02T03:04:05.678Z"),
-            (Some("epoch_millis"), "1767323045678"),
-            (Some("yyyy-MM-dd"), "2026-01-02"),
-            (Some("strict_date_optional_time"), "2026-01-02T03:04:05.678Z"),
-        ] {
-            assert_eq!(format_date(nanos, format), text);
-        }
-        assert_eq!(format_date(nanos + 1, None), "2026-01-02T03:04:05.678000001Z");
-    }
 }

@@ -239,16 +239,15 @@ fn on(field: &str, test: &Condition, target: Target<'_>) -> Compiled {
 /// Dates are read by the field's own format where a request names none; each value becomes a range then.
 fn with_format(test: &Condition, path: &str, target: Target<'_>) -> Vec<Condition> {
     let Some(field) = target.mapping.field(path) else { return vec![test.clone()] };
-    let format = field.formats.as_str();
     if let Condition::Range(bounds) = test {
-        let format = bounds.format.clone().or_else(|| Some(format.to_owned()));
+        let format = bounds.format.clone().or_else(|| Some(field.formats.clone()));
         return vec![Condition::Range(Bounds { format, ..bounds.clone() })];
     }
     let Some(values) = whole_values(test) else { return vec![test.clone()] };
     let ranges = values.into_iter().map(|value| Bounds {
         lower: Some((value.clone(), true)),
         upper: Some((value, true)),
-        format: Some(format.to_owned()),
+        format: Some(field.formats.clone()),
         ..Bounds::default()
     });
     // A value that is no instant matches nothing.

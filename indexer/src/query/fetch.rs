@@ -1,14 +1,15 @@
 //! The events behind hits: sources as they were sent, filtered when asked, and single fields of them.
 
+use jiff::tz::TimeZone;
 use logmill_indexer_api::text;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tantivy::DocId;
 
-use super::columns;
 use super::error::EsError;
 use super::fields;
 use super::request::{FieldFormat, SourceFilter};
+use crate::dates::{self, Formats};
 use crate::store::Part;
 use crate::store::registry::{FieldType, Mapping};
 
@@ -102,7 +103,7 @@ pub(crate) fn fields(event: &Value, mapping: &Mapping, wanted: &[FieldFormat], i
                 continue;
             }
             let shown = if by_suffix { suffixed.as_str() } else { name };
-            let value = formatted(value, mapping.get(name), format.format.as_deref());
+            let value = formatted(value, mapping.get(name), format.format.as_ref());
             match into.entry(shown.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
                 Value::Array(values) => values.push(value),
                 other => *other = value,
@@ -112,7 +113,7 @@ pub(crate) fn fields(event: &Value, mapping: &Mapping, wanted: &[FieldFormat], i
     });
 }
 
-fn formatted(value: &Value, field_type: Option<&FieldType>, format: Option<&str>) -> Value {
+fn formatted(value: &Value, field_type: Option<&FieldType>, format: Option<&Formats>) -> Value {
     if field_type != Some(&FieldType::Date) {
         return value.clone();
     }
@@ -122,7 +123,8 @@ fn formatted(value: &Value, field_type: Option<&FieldType>, format: Option<&str>
         }
         other => other.as_i64().and_then(|millis| millis.checked_mul(1_000_000)),
     };
-    nanos.map_or_else(|| value.clone(), |nanos| columns::format_date(nanos, format).into())
+    let written = |nanos| format.map_or_else(|| dates::rfc3339(nanos), |format| format.print(nanos, &TimeZone::UTC));
+    nanos.map_or_else(|| value.clone(), |nanos| written(nanos).into())
 }
 
 #[cfg(test)]

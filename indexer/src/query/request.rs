@@ -8,13 +8,13 @@ use serde_json::Value;
 use super::answer::Continuation;
 use super::clause::Clause;
 use super::collapse::Collapse;
-use super::columns;
 use super::error::EsError;
 use super::highlight::Highlight;
 use super::limits::WINDOW_MAX;
 use super::sort::SortField;
 use super::strict::{self, Members};
 use crate::aggregate::request::Aggregation;
+use crate::dates::Formats;
 
 /// A search.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ pub(crate) struct SourceFilter {
 #[derive(Clone, Debug)]
 pub(crate) struct FieldFormat {
     pub(crate) pattern: Wildcard,
-    pub(crate) format: Option<String>,
+    pub(crate) format: Option<Formats>,
     /// Also values of fields that the index does not know.
     pub(crate) unmapped: bool,
 }
@@ -330,11 +330,8 @@ pub(crate) fn field_formats(value: Option<Value>, what: &str) -> Result<Vec<Fiel
             let name = members.string("field")?.ok_or_else(|| EsError::parsing(format!("{what} needs [field]")))?;
             let format = members.string("format")?;
             members.end()?;
-            if let Some(format) = &format
-                && !columns::knows_format(format)
-            {
-                return Err(EsError::argument(format!("{what}: the date format [{format}] is not supported")));
-            }
+            let refused = |error| EsError::argument(format!("{what}: {error}"));
+            let format = format.map(|format| Formats::read_to_write(&format).map_err(refused)).transpose()?;
             Ok(FieldFormat { pattern: Wildcard::new(&name), format, unmapped })
         }
     };

@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use tantivy::DocId;
 use tantivy::columnar::{Cardinality, Column, MonotonicallyMappableToU64, TermOrdHit};
@@ -11,6 +12,7 @@ use tantivy::columnar::{Cardinality, Column, MonotonicallyMappableToU64, TermOrd
 use super::columns::{self, NumberKind, Texts, Values};
 use super::error::EsError;
 use super::strict::Members;
+use crate::dates::{self, Formats};
 use crate::store::Part;
 use crate::store::registry::Mapping;
 
@@ -26,7 +28,7 @@ pub(crate) struct SortField {
     pub(crate) descending: bool,
     /// Where documents without a value go.
     pub(crate) missing: Missing,
-    pub(crate) format: Option<String>,
+    pub(crate) format: Option<Formats>,
     /// Which of several values counts; `None`: the least for ascending, the greatest for descending.
     pub(crate) mode: Option<Mode>,
     /// What numbers are made to before they are compared.
@@ -161,15 +163,14 @@ impl SortField {
                 "[sort] on [{field}]: [nested] is not supported, objects in arrays are kept flat; sort by the dotted name"
             )));
         }
-        sort.format = members.string("format")?;
+        let refused = |error| EsError::argument(format!("[sort] on [{field}]: {error}"));
+        sort.format =
+            members.string("format")?.map(|format| Formats::read_to_write(&format).map_err(refused)).transpose()?;
         match members.take("missing") {
             None => {}
             Some(Value::String(place)) if place == "_last" => {}
             Some(Value::String(place)) if place == "_first" => sort.missing = Missing::First,
             Some(value) => sort.missing = Missing::Instead(value),
-        }
-        if let Some(format) = sort.format.as_deref().filter(|format| !columns::knows_format(format)) {
-            return Err(EsError::argument(format!("[sort] on [{field}]: the date format [{format}] is not supported")));
         }
         members.end().map(|()| sort)
     }
@@ -182,7 +183,7 @@ impl SortField {
                 nanos.div_euclid(1_000_000).into()
             }
             (_, SortValue::Text(text)) if text.starts_with(columns::ADDRESS) => columns::shown_address(text).into(),
-            _ => value.to_json(self.format.as_deref()),
+            _ => value.to_json(self.format.as_ref()),
         }
     }
 }
@@ -214,16 +215,18 @@ impl SortValue {
     }
 
     /// As hits show it. Dates in milliseconds, or as text where those would not be exact: paging must not skip any.
-    pub(crate) fn to_json(&self, format: Option<&str>) -> Value {
+    pub(crate) fn to_json(&self, format: Option<&Formats>) -> Value {
         match self {
             Self::First | Self::Last => Value::Null,
             Self::Long(number) => (*number).into(),
             Self::Unsigned(number) => (*number).into(),
             Self::Double(number) => columns::json_f64(*number),
             Self::Boolean(flag) => i64::from(*flag).into(),
-            Self::Date(nanos) if format.is_some() => columns::format_date(*nanos, format).into(),
-            Self::Date(nanos) if nanos.rem_euclid(1_000_000) == 0 => (nanos / 1_000_000).into(),
-            Self::Date(nanos) => columns::format_date(*nanos, None).into(),
+            Self::Date(nanos) => match format {
+                Some(format) => format.print(*nanos, &TimeZone::UTC).into(),
+                None if nanos.rem_euclid(1_000_000) == 0 => (nanos / 1_000_000).into(),
+                None => dates::rfc3339(*nanos).into(),
+            },
             Self::Text(text) => text.as_str().into(),
         }
     }

@@ -1,6 +1,5 @@
 //! What is known of an index's fields: the type of every path, and what was asked for by mappings and templates.
 
-pub(crate) mod dates;
 pub(crate) mod declared;
 pub(crate) mod dynamic;
 pub(crate) mod field;

@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::mapping::dates::Formats;
 use super::mapping::declared::Dynamic;
 use super::mapping::dynamic::DynamicTemplate;
 use super::mapping::render;
 use super::mapping::{Declared, Field, Kept};
 pub(crate) use super::mapping::{FieldType, Mapping};
+use crate::dates::Formats;
 use crate::schema::{IGNORED, MESSAGE, TIMESTAMP, VERSION};
 
 /// The kind of a JSON value, as far as types go.

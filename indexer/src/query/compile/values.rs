@@ -11,11 +11,11 @@ use tantivy::{DateTime, Term};
 
 use super::terms::json_term;
 use super::{Compiled, Target, any, fields_of_schema, none, term_query, unsupported, whole_values};
+use crate::dates::Formats;
 use crate::query::clause::{Bounds, Clause, Condition};
 use crate::query::error::EsError;
 use crate::query::parse::plain_text;
 use crate::query::range::GuardedRange;
-use crate::store::mapping::dates::Formats;
 
 pub(super) fn on_boolean(test: &Condition, path: &str) -> Compiled {
     let Some(values) = whole_values(test) else { return Err(unsupported(test, path, "boolean")) };
@@ -163,31 +163,18 @@ pub(crate) fn nanos_of(bounds: &Bounds, now: Timestamp) -> Result<(i64, i64), Es
             datemath::zone_from(name).ok_or_else(|| EsError::argument(format!("[{name}] is not a time zone")))?
         }
     };
-    let format = bounds.format.as_deref().unwrap_or_default();
-    // Patterns tell the whole instant; dates that leave something out are read below, where rounding is known.
-    let is_pattern =
-        |format: &&str| !format.contains("optional_time") && !format.starts_with("epoch_") && !format.is_empty();
-    let patterns: Vec<&str> = format.split("||").filter(is_pattern).collect();
-    let formats = Formats::read(&patterns.join("||")).ok().filter(|_| !patterns.is_empty() && zone == TimeZone::UTC);
+    let formats = bounds.format.as_ref();
+    let factor = if formats.is_some_and(Formats::count_seconds) { 1e9 } else { 1e6 };
     let read = |value: &Value, up: bool| -> Result<i64, EsError> {
-        let seconds = format.contains("epoch_second") && !format.contains("epoch_millis");
-        let factor = if seconds { 1e9 } else { 1e6 };
-        let number = match value {
-            Value::Number(number) => number.as_f64().map(|float| {
-                number.as_i64().map_or((float * factor) as i64, |whole| whole.saturating_mul(factor as i64))
-            }),
-            Value::String(text) if seconds => text.parse::<f64>().ok().map(|float| (float * factor) as i64),
-            _ => None,
-        };
-        if let Some(nanos) = number {
+        let text = plain_text(value);
+        if let Some(nanos) = formats.and_then(|formats| formats.parse_rounded(&text, &zone, up)) {
             return Ok(nanos);
         }
-        if let (Some(formats), Value::String(text)) = (&formats, value)
-            && let Some(nanos) = formats.parse(text)
-        {
-            return Ok(nanos);
+        if let Value::Number(number) = value {
+            let whole = number.as_i64().map(|whole| whole.saturating_mul(factor as i64));
+            return Ok(whole.unwrap_or((number.as_f64().unwrap_or_default() * factor) as i64));
         }
-        let instant = datemath::parse_rounded(&plain_text(value), now, &zone, up);
+        let instant = datemath::parse_rounded(&text, now, &zone, up);
         let instant = instant
             .map_err(|error| EsError::new(400, "parse_exception", format!("failed to parse date field: {error}")))?;
         Ok(i64::try_from(instant.as_nanosecond()).unwrap_or(if instant < now { i64::MIN } else { i64::MAX }))

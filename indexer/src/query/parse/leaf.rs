@@ -4,6 +4,7 @@ use logmill_indexer_api::lucene::Operator;
 use serde_json::Value;
 
 use super::{boost, check_analyzer, operator, plain_text};
+use crate::dates::Formats;
 use crate::query::clause::{Bounds, Clause, Condition, Edits, Fuzzy, Minimum, Words};
 use crate::query::error::EsError;
 use crate::query::limits::EXPANSIONS_MAX;
@@ -189,8 +190,9 @@ pub(super) fn zero_terms(members: &mut Members) -> Result<bool, EsError> {
 }
 
 fn range(members: &mut Members) -> Result<Bounds, EsError> {
-    let mut bounds =
-        Bounds { time_zone: members.string("time_zone")?, format: members.string("format")?, ..Bounds::default() };
+    let format = members.string("format")?.map(|format| Formats::read(&format)).transpose();
+    let format = format.map_err(|error| EsError::argument(error.to_string()))?;
+    let mut bounds = Bounds { time_zone: members.string("time_zone")?, format, ..Bounds::default() };
     // How ranges that are values overlap the asked one; plain values are within it or not.
     match members.string("relation")?.map(|text| text.to_ascii_lowercase()).as_deref() {
         None | Some("intersects" | "within" | "contains") => {}

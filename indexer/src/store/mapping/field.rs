@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::FieldType;
-use super::dates::Formats;
 use super::declared::MappingError;
+use crate::dates::Formats;
 
 /// Fields beside a field: nobody writes more than a handful.
 const SUBS_MAX: usize = 16;
