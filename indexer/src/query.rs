@@ -32,6 +32,7 @@ mod top;
 
 pub(crate) mod parse;
 mod simple;
+mod written;
 
 #[cfg(test)]
 mod property;

@@ -1,9 +1,8 @@
 //! A query as a tree of plain data: what the DSL, KQL and Lucene's syntax all become before fields are looked up.
 
-use logmill_indexer_api::{Ast, Field, Test};
-use serde_json::Value;
+mod condition;
 
-use crate::dates::Formats;
+pub(crate) use condition::{Bounds, Condition, Edits, Fuzzy, Minimum, Words};
 
 /// A query.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,127 +75,6 @@ pub(crate) enum Combine {
     Sum,
     /// Word by word: each is looked for in all fields of words, as if they were one.
     Cross(f32),
-}
-
-/// Words on text fields, the whole value elsewhere.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Words {
-    pub(crate) text: String,
-    /// Every word must be there.
-    pub(crate) all: bool,
-    /// How many must be, when not all.
-    pub(crate) minimum: Option<Minimum>,
-    pub(crate) fuzzy: Option<Fuzzy>,
-    /// The last word may be the beginning of one.
-    pub(crate) prefix_last: bool,
-    /// A text without words matches everything.
-    pub(crate) all_when_empty: bool,
-}
-
-impl Words {
-    pub(crate) fn of(text: &str, all: bool) -> Self {
-        Self { text: text.to_owned(), all, ..Self::default() }
-    }
-}
-
-/// `minimum_should_match`, as it was written.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Minimum(pub(crate) String);
-
-/// What counts as nearly the same word.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Fuzzy {
-    pub(crate) edits: Edits,
-    /// Letters at the beginning that must be the same.
-    pub(crate) prefix: usize,
-    /// Words of the index that are taken at most, the nearest first.
-    pub(crate) most: usize,
-    /// Whether swapping neighbours is one edit.
-    pub(crate) swaps: bool,
-}
-
-/// How many edits are allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Edits {
-    Exactly(u8),
-    /// None below the first length, one below the second, two from there.
-    Auto(usize, usize),
-}
-
-impl Edits {
-    pub(crate) fn of(self, word: &str) -> usize {
-        match self {
-            Self::Exactly(edits) => usize::from(edits),
-            Self::Auto(one, two) => match word.chars().count() {
-                length if length < one => 0,
-                length if length < two => 1,
-                _ => 2,
-            },
-        }
-    }
-}
-
-impl Fuzzy {
-    /// Elasticsearch's defaults.
-    pub(crate) const fn with(edits: Edits) -> Self {
-        Self { edits, prefix: 0, most: 50, swaps: true }
-    }
-}
-
-/// A condition on a field.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Condition {
-    Match(Words),
-    Phrase {
-        text: String,
-        slop: u32,
-        /// The last word may be the beginning of one, of so many in the index.
-        prefix: Option<usize>,
-        all_when_empty: bool,
-    },
-    Term {
-        value: Value,
-        case_insensitive: bool,
-    },
-    Terms(Vec<Value>),
-    Range(Bounds),
-    Exists,
-    Prefix {
-        text: String,
-        case_insensitive: bool,
-    },
-    Wildcard {
-        pattern: String,
-        case_insensitive: bool,
-    },
-    /// A wildcard that means words on text fields, as KQL and Lucene's syntax have it.
-    WordPattern(String),
-    Regexp {
-        pattern: String,
-        case_insensitive: bool,
-    },
-    Fuzzy {
-        text: String,
-        how: Fuzzy,
-    },
-    /// Terms of the index, looked up before, and how much each counts.
-    AnyOf(Vec<(String, f32)>),
-    /// A phrase and the words of the index that its last one stands for.
-    PhraseOf {
-        text: String,
-        slop: u32,
-        lasts: Vec<String>,
-    },
-}
-
-/// Bounds as they were written.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Bounds {
-    /// The lower bound, and whether it is included.
-    pub(crate) lower: Option<(Value, bool)>,
-    pub(crate) upper: Option<(Value, bool)>,
-    pub(crate) time_zone: Option<String>,
-    pub(crate) format: Option<Formats>,
 }
 
 impl Clause {
@@ -283,42 +161,6 @@ impl Clause {
         }
     }
 
-    /// A parsed KQL or Lucene query; bare words are searched in the fields of `defaults`.
-    pub(crate) fn from_ast(ast: &Ast, defaults: &Defaults) -> Self {
-        let each = |members: &[Ast]| members.iter().map(|ast| Self::from_ast(ast, defaults)).collect();
-        match ast {
-            Ast::All => Self::All,
-            Ast::And(members) => Self::all(each(members)),
-            Ast::Or(members) => match &defaults.minimum {
-                Some(minimum) if defaults.at_top => Self::at_least(each(members), minimum),
-                _ => Self::any(each(members)),
-            },
-            Ast::Not(member) => Self::not(Self::from_ast(member, &defaults.inner())),
-            Ast::Boosted { member, by } => Self::from_ast(member, defaults).boosted(by.parse().unwrap_or(1.0)),
-            Ast::Leaf { field, test } => {
-                let (condition, boost) = (Condition::from_test(test, defaults), 1.0);
-                match field {
-                    Field::Named(name) => Self::On { field: name.clone(), test: condition },
-                    Field::Pattern(pattern) => {
-                        let fields = vec![Weighted { name: pattern.clone(), boost }];
-                        Self::OnAny { fields, test: condition, combine: defaults.combine }
-                    }
-                    Field::Default => match defaults.fields.as_slice() {
-                        [only] if !only.name.contains('*') => {
-                            Self::On { field: only.name.clone(), test: condition }.boosted(only.boost)
-                        }
-                        several => Self::OnAny { fields: several.to_vec(), test: condition, combine: defaults.combine },
-                    },
-                }
-            }
-        }
-    }
-
-    fn at_least(should: Vec<Self>, minimum: &Minimum) -> Self {
-        let minimum_should_match = minimum.of(should.len()).max(1);
-        Self::Bool { must: vec![], filter: vec![], should, must_not: vec![], minimum_should_match }
-    }
-
     /// How many conditions there are.
     pub(crate) fn size(&self) -> usize {
         match self {
@@ -364,114 +206,6 @@ impl Clause {
                 inner.each_named(each);
             }
             _ => {}
-        }
-    }
-}
-
-/// What a query in Lucene's syntax leaves open.
-#[derive(Clone, Debug)]
-pub(crate) struct Defaults {
-    pub(crate) fields: Vec<Weighted>,
-    pub(crate) combine: Combine,
-    pub(crate) all_words: bool,
-    pub(crate) minimum: Option<Minimum>,
-    pub(crate) fuzzy: Fuzzy,
-    pub(crate) phrase_slop: u32,
-    pub(crate) time_zone: Option<String>,
-    /// Whether conditions without a field are phrases (`type: phrase`), or phrases whose end is open.
-    pub(crate) phrases: Option<bool>,
-    /// The minimum is for the conditions on top only.
-    pub(crate) at_top: bool,
-}
-
-impl Default for Defaults {
-    fn default() -> Self {
-        Self {
-            fields: Vec::new(),
-            combine: Combine::Best(0.0),
-            all_words: false,
-            minimum: None,
-            fuzzy: Fuzzy::with(Edits::Auto(3, 6)),
-            phrase_slop: 0,
-            time_zone: None,
-            phrases: None,
-            at_top: true,
-        }
-    }
-}
-
-impl Defaults {
-    fn inner(&self) -> Self {
-        Self { at_top: false, ..self.clone() }
-    }
-}
-
-impl Condition {
-    fn from_test(test: &Test, defaults: &Defaults) -> Self {
-        let written = |text: &String| Value::String(text.clone());
-        let phrase = |text: &String, slop: u32| Self::Phrase {
-            text: text.clone(),
-            slop: if slop == 0 { defaults.phrase_slop } else { slop },
-            prefix: None,
-            all_when_empty: false,
-        };
-        match test {
-            Test::Words(text) => match defaults.phrases {
-                Some(open) => Self::Phrase {
-                    text: text.clone(),
-                    slop: defaults.phrase_slop,
-                    prefix: open.then_some(defaults.fuzzy.most),
-                    all_when_empty: false,
-                },
-                None => {
-                    let words = Words::of(text, defaults.all_words);
-                    Self::Match(Words { minimum: defaults.minimum.clone(), ..words })
-                }
-            },
-            Test::Phrase { text, slop } => phrase(text, *slop),
-            Test::Pattern(pattern) => Self::WordPattern(pattern.clone()),
-            Test::Regex(pattern) => Self::Regexp { pattern: pattern.clone(), case_insensitive: false },
-            Test::Fuzzy { text, distance } => {
-                let how = Fuzzy { edits: Edits::Exactly(*distance), ..defaults.fuzzy.clone() };
-                Self::Fuzzy { text: text.clone(), how }
-            }
-            Test::Exists => Self::Exists,
-            Test::Range(range) => Self::Range(Bounds {
-                lower: range.lower.as_ref().map(|bound| (written(&bound.value), bound.inclusive)),
-                upper: range.upper.as_ref().map(|bound| (written(&bound.value), bound.inclusive)),
-                time_zone: defaults.time_zone.clone(),
-                format: None,
-            }),
-        }
-    }
-
-    fn same_score(&self) -> Option<f32> {
-        match self {
-            Self::Terms(_)
-            | Self::Range(_)
-            | Self::Exists
-            | Self::Prefix { .. }
-            | Self::Wildcard { .. }
-            | Self::WordPattern(_)
-            | Self::Regexp { .. } => Some(1.0),
-            _ => None,
-        }
-    }
-
-    const fn cost(&self) -> u64 {
-        match self {
-            Self::Wildcard { .. } | Self::WordPattern(_) | Self::Regexp { .. } | Self::Fuzzy { .. } => 8,
-            Self::Phrase { .. } | Self::PhraseOf { .. } | Self::Prefix { .. } => 4,
-            _ => 1,
-        }
-    }
-
-    /// Whether words of the index must be looked up before it can be run to the letter.
-    pub(crate) const fn needs_terms(&self) -> bool {
-        match self {
-            Self::Fuzzy { .. } | Self::Phrase { prefix: Some(_), .. } => true,
-            Self::Match(words) => words.fuzzy.is_some(),
-            _ => false,
         }
     }
 }

@@ -9,10 +9,11 @@ use base64::Engine as _;
 use logmill_indexer_api::lucene::{self, Operator};
 use serde_json::Value;
 
-use super::clause::{Clause, Condition, Defaults, Minimum, Weighted};
+use super::clause::{Clause, Condition, Minimum, Weighted};
 use super::error::EsError;
 use super::limits::{CLAUSES_MAX, DEPTH_MAX, TERMS_MAX};
 use super::strict::{Members, kind};
+use super::written::Defaults;
 
 /// Queries of Elasticsearch that are not served, and what to do instead.
 const REFUSED: &[(&str, &str)] = &[

@@ -5,10 +5,11 @@ use logmill_indexer_api::lucene::Operator;
 use super::leaf::{edits, expansions, slop};
 use super::multi::weighted;
 use super::{check_analyzer, from_lucene, operator, plain_text, ratio};
-use crate::query::clause::{Clause, Combine, Defaults, Fuzzy, Minimum, Weighted};
+use crate::query::clause::{Clause, Combine, Fuzzy, Minimum, Weighted};
 use crate::query::error::EsError;
 use crate::query::simple::{self, Flags};
 use crate::query::strict::Members;
+use crate::query::written::Defaults;
 
 /// What both take.
 fn common(members: &mut Members) -> Result<(Operator, Defaults), EsError> {
