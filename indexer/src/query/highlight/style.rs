@@ -1,0 +1,76 @@
+//! How marks look, and how much of a text is shown around them.
+
+use crate::query::error::EsError;
+use crate::query::strict::Members;
+
+#[derive(Clone, Debug)]
+pub(super) struct Style {
+    pub(super) pre: String,
+    pub(super) post: String,
+    /// Letters of a fragment.
+    pub(super) fragment_size: usize,
+    /// 0: the whole text.
+    pub(super) fragments: usize,
+    /// Letters that are shown of a text without marks.
+    pub(super) no_match_size: usize,
+    /// Whether the text is made safe to stand in HTML.
+    pub(super) html: bool,
+    /// Fragments with most marks first.
+    pub(super) by_score: bool,
+    pub(super) require_field_match: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self {
+            pre: "<em>".to_owned(),
+            post: "</em>".to_owned(),
+            fragment_size: 100,
+            fragments: 5,
+            no_match_size: 0,
+            html: false,
+            by_score: false,
+            require_field_match: true,
+        }
+    }
+}
+
+impl Style {
+    /// The same where a request does not say otherwise.
+    pub(super) fn changed(&self, members: &mut Members) -> Result<Self, EsError> {
+        // How Elasticsearch finds words again and where it cuts: here always at letters, around the marks.
+        members.ignore(&[
+            "type",
+            "boundary_scanner",
+            "boundary_scanner_locale",
+            "boundary_chars",
+            "boundary_max_scan",
+            "force_source",
+            "fragmenter",
+            "phrase_limit",
+            "max_analyzed_offset",
+        ]);
+        let mut style = self.clone();
+        let first = |tags: Option<Vec<String>>| tags.and_then(|tags| tags.into_iter().next());
+        style.pre = first(members.strings("pre_tags")?).unwrap_or(style.pre);
+        style.post = first(members.strings("post_tags")?).unwrap_or(style.post);
+        let size = |number: Option<i64>, default| number.map_or(default, |number| usize::try_from(number).unwrap_or(0));
+        style.fragment_size = size(members.whole("fragment_size")?, style.fragment_size);
+        style.fragments = size(members.whole("number_of_fragments")?, style.fragments);
+        style.no_match_size = size(members.whole("no_match_size")?, style.no_match_size);
+        style.require_field_match = members.boolean("require_field_match")?.unwrap_or(style.require_field_match);
+        let one_of = |name: &str, written: Option<String>, known: (&str, &str), default: bool| match written.as_deref() {
+            None => Ok(default),
+            Some(text) if text == known.0 => Ok(false),
+            Some(text) if text == known.1 => Ok(true),
+            Some(other) => Err(EsError::parsing(format!("[highlight] does not support the [{name}] [{other}]"))),
+        };
+        style.html = one_of("encoder", members.string("encoder")?, ("default", "html"), style.html)?;
+        style.by_score = one_of("order", members.string("order")?, ("none", "score"), style.by_score)?;
+        if one_of("tags_schema", members.string("tags_schema")?, ("default", "styled"), false)? {
+            // The first of Elasticsearch's ten styles.
+            style.pre = "<em class=\"hlt1\">".to_owned();
+        }
+        Ok(style)
+    }
+}
