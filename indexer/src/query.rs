@@ -21,6 +21,7 @@ pub(crate) mod matching;
 mod minimum;
 mod patient;
 pub(crate) mod pattern;
+pub(crate) mod plan;
 pub(crate) mod range;
 pub(crate) mod request;
 pub(crate) mod scoring;

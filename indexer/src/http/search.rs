@@ -29,6 +29,7 @@ use crate::query::clause::Clause;
 use crate::query::error::EsError;
 use crate::query::execute;
 use crate::query::limits::Allowance;
+use crate::query::plan;
 use crate::query::request::{self, SearchRequest, SourceFilter, TotalHits};
 use crate::query::sort::SortField;
 use crate::store::View;
@@ -238,7 +239,7 @@ pub(super) fn lane(api: &Api, asked: &Asked, request: &SearchRequest) -> Lane {
         Some((id, _)) => api.contexts.get(id, None).ok().map(|context| context.view),
     };
     let Some(view) = view else { return Lane::Cheap };
-    let docs = execute::docs_to_look_at(&view, &request.query);
+    let docs = plan::docs_to_look_at(&view, &request.query);
     let of_each = request.query.cost().saturating_add(4 * request.aggregations.len() as u64);
     if docs.saturating_mul(of_each) > CHEAP_DOCS_MAX { Lane::Dear } else { Lane::Cheap }
 }

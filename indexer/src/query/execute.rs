@@ -16,16 +16,16 @@ use super::columns::Values;
 use super::compile::{self, Target};
 use super::error::EsError;
 use super::expand::Lookup;
-use super::fields::{Place, place};
 use super::limits::{Allowance, Stopped};
+use super::plan;
 use super::request::{SearchRequest, TotalHits};
-use super::scoring::{Scores, Statistics};
+use super::scoring::Scores;
 use super::sieve::Sieve;
 use super::sort::{self, PartOrder, SortField, SortValue};
 use super::top::{self, Found, Groups, Top};
 use crate::aggregate::{self, Partial};
 use crate::schema::TIMESTAMP;
-use crate::store::registry::{FieldType, Mapping};
+use crate::store::registry::Mapping;
 use crate::store::{Part, View};
 
 /// Checks for a timeout are made every so many documents.
@@ -111,28 +111,19 @@ pub(super) struct Run<'r> {
 
 impl<'r> Run<'r> {
     fn new(view: &View, request: &'r SearchRequest) -> Result<Self, EsError> {
-        let scores = scores_for(view, request);
+        let scores = plan::scores(view, request);
         let query = match &scores {
             Scores::Each(_) => request.query.clone(),
             Scores::Same(score) if request.min_score.is_some_and(|least| *score < least) => Clause::None,
             _ => request.query.clone().without_scores(),
         };
-        let by_score = || SortField::new("_score", true);
-        let newest = || SortField::new(TIMESTAMP, true);
-        let sort = match request.sort.as_slice() {
-            // Where all scores are equal, what is newest comes first.
-            [] if scores.is_each() => vec![by_score(), newest()],
-            [] => vec![newest()],
-            [only] if only.field == "_score" => vec![only.clone(), newest()],
-            asked => asked.to_vec(),
-        };
-        check_fields(view, request)?;
+        plan::check_fields(view, request)?;
         Ok(Self {
             request,
             query,
             now: Timestamp::now(),
+            sort: plan::order(request, &scores),
             scores,
-            sort,
             keep: request.from + request.size,
             total: 0,
             counted_in_part: false,
@@ -151,7 +142,7 @@ impl<'r> Run<'r> {
             (Some(earlier), _) => Some(earlier.after.clone()),
             (None, None) => None,
             (None, Some(values)) => {
-                let is_date = |field: &str| view.mappings.values().any(|mapping| is_date(mapping, field));
+                let is_date = |field: &str| view.mappings.values().any(|mapping| plan::is_date(mapping, field));
                 Some(sort::read_after(values, &self.request.sort, is_date, self.now)?)
             }
         };
@@ -162,7 +153,7 @@ impl<'r> Run<'r> {
             compile::compile(query, Target { index, mapping, now: self.now })?;
         }
         let empty = Arc::new(Mapping::default());
-        let parts = self.parts(view)?;
+        let parts = plan::parts(view, self.request, &self.query, self.sort.first(), self.now)?;
         allowance.progress().begin(parts.len());
         for (place, part) in parts {
             if let Some(stopped) = allowance.stopped() {
@@ -194,32 +185,6 @@ impl<'r> Run<'r> {
             self.expanded.insert(index.clone(), clause);
         }
         Ok(())
-    }
-
-    /// The parts that can hold a match, in the order in which they are best looked at.
-    fn parts<'v>(&self, view: &'v View) -> Result<Vec<(usize, &'v Arc<Part>)>, EsError> {
-        let (lower, upper) = compile::time_bounds(&self.query, self.now);
-        // Some aggregations look at more than what matches.
-        let all = aggregate::needs_all_parts(&self.request.aggregations);
-        let needed = |part: &Part| all || lower <= *part.time_ns.end() && *part.time_ns.start() <= upper;
-        let mut parts: Vec<(usize, &Arc<Part>)> =
-            view.parts.iter().enumerate().filter(|(_, part)| needed(part)).collect();
-        // What may hold the first hits comes first, so that later parts need not be sorted through.
-        let Some(first) = self.sort.first() else { return Ok(parts) };
-        match first.field.as_str() {
-            TIMESTAMP if !first.descending => parts.sort_by_key(|(_, part)| *part.time_ns.start()),
-            "_doc" | "_shard_doc" | "_seq_no" => {
-                let mut keyed = Vec::with_capacity(parts.len());
-                for (place, part) in parts {
-                    let seq = part.reader.fast_fields().u64("seq")?;
-                    keyed.push((if first.descending { !seq.max_value() } else { seq.min_value() }, place, part));
-                }
-                keyed.sort_by_key(|(key, ..)| *key);
-                parts = keyed.into_iter().map(|(_, place, part)| (place, part)).collect();
-            }
-            _ => {}
-        }
-        Ok(parts)
     }
 
     fn over_part(
@@ -395,45 +360,4 @@ impl<'r> Run<'r> {
             Scores::Each(_) => self.best_score.filter(|_| !chosen.is_empty()).map(f64::from),
         }
     }
-}
-
-/// Documents in the parts that a search can't pass over.
-pub(crate) fn docs_to_look_at(view: &View, query: &Clause) -> u64 {
-    let (lower, upper) = compile::time_bounds(query, Timestamp::now());
-    let needed = |part: &&Arc<Part>| lower <= *part.time_ns.end() && *part.time_ns.start() <= upper;
-    view.parts.iter().filter(needed).map(|part| part.docs()).sum()
-}
-
-/// Which scores are wanted: by default hits come by them; with another order they must be asked for.
-fn scores_for(view: &View, request: &SearchRequest) -> Scores {
-    let asked =
-        request.track_scores || request.min_score.is_some() || request.sort.iter().any(|sort| sort.field == "_score");
-    if !asked && (!request.sort.is_empty() || request.size == 0) {
-        return Scores::Unwanted;
-    }
-    match request.query.same_score() {
-        Some(score) => Scores::Same(score),
-        None => Scores::Each(Arc::new(Statistics::new(view))),
-    }
-}
-
-/// Sorting by a field that no index has is refused, unless the request says what to make of it.
-fn check_fields(view: &View, request: &SearchRequest) -> Result<(), EsError> {
-    for sort in &request.sort {
-        let is_known = |mapping: &Mapping| place(mapping, &sort.field) != Place::Nowhere;
-        let is_special = matches!(sort.field.as_str(), "_score" | "_doc" | "_shard_doc" | "_seq_no");
-        if !is_special
-            && !sort.unmapped
-            && !view.mappings.is_empty()
-            && !view.mappings.values().any(|map| is_known(map))
-        {
-            let reason = format!("No mapping found for [{}] in order to sort on", sort.field);
-            return Err(EsError::new(400, "query_shard_exception", reason));
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn is_date(mapping: &Mapping, field: &str) -> bool {
-    matches!(place(mapping, field), Place::Time | Place::Value(_, FieldType::Date))
 }
