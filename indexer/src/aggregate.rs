@@ -2,9 +2,10 @@
 //! in Elasticsearch's shapes. Exact, except where a comment says otherwise. One aggregation is one file, from the
 //! request's words to the answer.
 
-mod aggregator;
+pub(crate) mod aggregator;
 mod bucket;
 mod buckets;
+mod collect;
 mod distinct;
 mod format;
 mod key;
@@ -16,7 +17,8 @@ mod partial;
 mod pipeline;
 mod quantiles;
 mod read;
-pub(crate) mod request;
+mod render;
+mod request;
 mod rounding;
 mod shown;
 mod stats;
@@ -26,70 +28,26 @@ use std::sync::Arc;
 use tantivy::DocId;
 
 pub(crate) use partial::{Partial, merge};
-pub(crate) use shown::{add_types, render};
+pub(crate) use render::{add_types, render};
+pub(crate) use request::read_all;
 
 use crate::query::compile::Target;
 use crate::query::error::EsError;
 use crate::query::limits::Allowance;
 use crate::store::Part;
-use request::Aggregation;
+use aggregator::Aggregation;
+use collect::{Place, Siblings};
 
-/// Collects one aggregation over one part. A document is collected into an owner: the bucket of the aggregation
-/// around it, counted from 0.
-trait Collect {
-    fn collect(&mut self, docs: &[DocId], owners: &[u32]) -> Result<(), EsError>;
-
-    /// The result of each of the owners 0 to `owners`.
-    fn finish(self: Box<Self>, owners: usize) -> Result<Vec<Partial>, EsError>;
-}
-
-/// A collector, or why there is none.
-type Opened<'a> = Result<Box<dyn Collect + 'a>, EsError>;
-
-/// Where aggregations are collected.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    part: &'a Arc<Part>,
-    target: Target<'a>,
-    allowance: &'a Allowance,
-}
-
-/// Aggregations side by side.
-struct Siblings<'a>(Vec<Box<dyn Collect + 'a>>);
-
-impl<'a> Siblings<'a> {
-    fn open(aggregations: &'a [Aggregation], place: Place<'a>) -> Result<Self, EsError> {
-        let mut collectors = Vec::new();
-        for aggregation in aggregations {
-            if let Some(collected) = aggregation.collected() {
-                let children = Self::open(&aggregation.children, place)?;
-                collectors.push(collected.open(place, children)?);
-            }
+/// Opens aggregations side by side, those below them first.
+fn siblings<'a>(aggregations: &'a [Aggregation], place: Place<'a>) -> Result<Siblings<'a>, EsError> {
+    let mut collectors = Vec::new();
+    for aggregation in aggregations {
+        if let Some(collected) = aggregation.collected() {
+            let children = siblings(&aggregation.children, place)?;
+            collectors.push(collected.open(place, children)?);
         }
-        Ok(Self(collectors))
     }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn collect(&mut self, docs: &[DocId], owners: &[u32]) -> Result<(), EsError> {
-        if docs.is_empty() {
-            return Ok(());
-        }
-        self.0.iter_mut().try_for_each(|aggregation| aggregation.collect(docs, owners))
-    }
-
-    /// For each owner the results of all siblings.
-    fn finish(self, owners: usize) -> Result<Vec<Vec<Partial>>, EsError> {
-        let mut rows: Vec<Vec<Partial>> = (0..owners).map(|_| Vec::with_capacity(self.0.len())).collect();
-        for aggregation in self.0 {
-            for (row, partial) in rows.iter_mut().zip(aggregation.finish(owners)?) {
-                row.push(partial);
-            }
-        }
-        Ok(rows)
-    }
+    Ok(Siblings(collectors))
 }
 
 /// The aggregations of a request over one part.
@@ -105,7 +63,7 @@ impl<'a> Collector<'a> {
         target: Target<'a>,
         allowance: &'a Allowance,
     ) -> Result<Self, EsError> {
-        let siblings = Siblings::open(aggregations, Place { part, target, allowance })?;
+        let siblings = siblings(aggregations, Place { part, target, allowance })?;
         Ok(Self { siblings, owners: Vec::new() })
     }
 

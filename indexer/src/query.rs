@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 mod blocks;
+mod body;
 pub(crate) mod clause;
 mod collapse;
 pub(crate) mod columns;

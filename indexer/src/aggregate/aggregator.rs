@@ -1,13 +1,14 @@
-//! What an aggregation is, whichever it is.
+//! What an aggregation is, whichever it is, and the tree that a request makes of several.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::collect::{Opened, Place, Siblings};
 use super::partial::Partial;
-use super::request::Aggregation;
+use super::pipeline::stage::Pipeline;
 use super::shown::{Answer, Shown};
-use super::{Opened, Place, Siblings};
 use crate::query::error::EsError;
 
 /// What may be below an aggregation.
@@ -64,5 +65,37 @@ pub(super) trait Aggregator: fmt::Debug + Send + Sync {
     /// Whether it looks at documents that do not match.
     fn needs_all_parts(&self) -> bool {
         false
+    }
+}
+
+/// One aggregation.
+#[derive(Clone, Debug)]
+pub(crate) struct Aggregation {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) children: Vec<Aggregation>,
+    pub(super) meta: Option<Value>,
+}
+
+/// What is aggregated: documents, or the results of other aggregations.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Collected(Arc<dyn Aggregator>),
+    Pipeline(Arc<dyn Pipeline>),
+}
+
+impl Aggregation {
+    pub(super) fn collected(&self) -> Option<&dyn Aggregator> {
+        match &self.kind {
+            Kind::Collected(collected) => Some(collected.as_ref()),
+            Kind::Pipeline(_) => None,
+        }
+    }
+
+    pub(super) fn with_meta(&self, mut members: Map<String, Value>) -> Map<String, Value> {
+        if let Some(meta) = &self.meta {
+            members.insert("meta".to_owned(), meta.clone());
+        }
+        members
     }
 }

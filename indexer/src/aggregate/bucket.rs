@@ -12,6 +12,7 @@ mod multi_terms;
 mod range;
 mod rare_terms;
 mod significant_terms;
+mod slots;
 mod terms;
 
 use std::sync::Arc;
@@ -19,8 +20,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::aggregator::Aggregator;
-use super::buckets::Buckets;
-use super::partial::{Bucket, Partial};
 use crate::query::error::EsError;
 use crate::query::strict::Members;
 
@@ -46,24 +45,4 @@ pub(super) fn read(name: &str, body: Value) -> Option<Result<Arc<dyn Aggregator>
         "composite" => members(body).and_then(composite::Composite::read),
         _ => return None,
     })
-}
-
-/// Turns rows of numbered buckets into as many slots for each owner.
-fn slots(buckets: Buckets<'_>, owners: usize, number: usize) -> Result<Vec<Partial>, EsError> {
-    let rows = buckets.finish(owners)?;
-    let row = |row: Vec<(u64, Bucket)>| {
-        let mut slots: Vec<Bucket> = (0..number).map(|_| Bucket::default()).collect();
-        for (key, bucket) in row {
-            if let Some(slot) = usize::try_from(key).ok().and_then(|key| slots.get_mut(key)) {
-                *slot = bucket;
-            }
-        }
-        Partial::Slots(slots)
-    };
-    Ok(rows.into_iter().map(row).collect())
-}
-
-/// Empty slots.
-fn no_slots(number: usize) -> Partial {
-    Partial::Slots((0..number).map(|_| Bucket::default()).collect())
 }

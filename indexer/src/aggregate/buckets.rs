@@ -3,7 +3,7 @@
 
 use tantivy::DocId;
 
-use super::Siblings;
+use super::collect::Siblings;
 use super::mix::MixMap;
 use super::partial::{Bucket, Partial};
 use crate::query::error::EsError;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tantivy::DocId;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
-use super::Place;
+use super::collect::Place;
 use super::format::Format;
 use super::key::Key;
 use crate::query::columns::{NumberKind, Texts, Values, each_value};

@@ -4,9 +4,8 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::aggregator::Holds;
+use super::aggregator::{Aggregation, Holds};
 use super::partial::{Bucket, Partial};
-use super::request::Aggregation;
 use crate::query::error::EsError;
 use crate::query::strict::{Members, kind};
 

@@ -1,7 +1,7 @@
 //! What many aggregations read in the same way.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use logmill_indexer_api::datemath;
 use serde_json::Value;
 
@@ -179,11 +179,6 @@ fn in_order<T: PartialOrd + std::fmt::Display>(key: &str, bounds: Bounds<T>) -> 
         return Err(EsError::argument(reason));
     }
     Ok(bounds)
-}
-
-/// An instant on the clock of a zone.
-pub(super) fn moment(ms: i64, zone: &TimeZone) -> Option<Zoned> {
-    Timestamp::from_millisecond(ms).ok().map(|instant| instant.to_zoned(zone.clone()))
 }
 
 /// The error for a field of a type that an aggregation can't work on, in Elasticsearch's words.

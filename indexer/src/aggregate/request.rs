@@ -1,31 +1,13 @@
 //! The `aggs` of a search, read strictly.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
-use super::aggregator::{Aggregator, Holds};
-use super::pipeline::{self, Pipeline};
+use super::aggregator::{Aggregation, Holds, Kind};
+use super::pipeline::{self, run};
 use super::{bucket, metric};
 use crate::query::error::EsError;
 use crate::query::limits::DEPTH_MAX;
 use crate::query::strict::Members;
-
-/// One aggregation.
-#[derive(Clone, Debug)]
-pub(crate) struct Aggregation {
-    pub(super) name: String,
-    pub(super) kind: Kind,
-    pub(super) children: Vec<Aggregation>,
-    meta: Option<Value>,
-}
-
-/// What is aggregated: documents, or the results of other aggregations.
-#[derive(Clone, Debug)]
-pub(super) enum Kind {
-    Collected(Arc<dyn Aggregator>),
-    Pipeline(Arc<dyn Pipeline>),
-}
 
 /// Aggregations of one request, at all depths.
 const AGGREGATIONS_MAX: usize = 1000;
@@ -37,30 +19,14 @@ struct Reading {
     count: usize,
 }
 
-impl Aggregation {
-    /// Reads `aggs`.
-    pub(crate) fn read_all(value: Value, _depth: usize) -> Result<Vec<Self>, EsError> {
-        let all = read_all(value, &mut Reading { around: Vec::new(), count: 0 })?;
-        pipeline::check(&all, None)?;
-        Ok(all)
-    }
-
-    pub(super) fn collected(&self) -> Option<&dyn Aggregator> {
-        match &self.kind {
-            Kind::Collected(collected) => Some(collected.as_ref()),
-            Kind::Pipeline(_) => None,
-        }
-    }
-
-    pub(super) fn with_meta(&self, mut members: Map<String, Value>) -> Map<String, Value> {
-        if let Some(meta) = &self.meta {
-            members.insert("meta".to_owned(), meta.clone());
-        }
-        members
-    }
+/// Reads `aggs`.
+pub(crate) fn read_all(value: Value) -> Result<Vec<Aggregation>, EsError> {
+    let all = read_level(value, &mut Reading { around: Vec::new(), count: 0 })?;
+    run::check(&all, None)?;
+    Ok(all)
 }
 
-fn read_all(value: Value, reading: &mut Reading) -> Result<Vec<Aggregation>, EsError> {
+fn read_level(value: Value, reading: &mut Reading) -> Result<Vec<Aggregation>, EsError> {
     if reading.around.len() > DEPTH_MAX {
         return Err(EsError::parsing(format!("aggregations are nested more than {DEPTH_MAX} levels deep")));
     }
@@ -101,7 +67,7 @@ fn read(name: String, body: Value, reading: &mut Reading) -> Result<Aggregation,
         (None, _) => Vec::new(),
         (Some(nested), Kind::Collected(collected)) if holds != Holds::Nothing => {
             reading.around.push(collected.name());
-            let children = read_all(nested, reading)?;
+            let children = read_level(nested, reading)?;
             reading.around.pop();
             children
         }
@@ -113,7 +79,7 @@ fn read(name: String, body: Value, reading: &mut Reading) -> Result<Aggregation,
     };
     if let Kind::Collected(collected) = &kind {
         collected.check(&name, &reading.around, &children)?;
-        pipeline::check(&children, Some(holds))?;
+        run::check(&children, Some(holds))?;
     }
     Ok(Aggregation { name, kind, children, meta })
 }

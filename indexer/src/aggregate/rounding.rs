@@ -4,8 +4,6 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 use logmill_indexer_api::datemath;
 
-use super::read;
-
 /// The width of time buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interval {
@@ -65,7 +63,7 @@ impl Rounding {
     }
 
     fn bucket(&self, ms: i64) -> Option<(i64, i64)> {
-        let moment = read::moment(ms, &self.zone)?;
+        let moment = Timestamp::from_millisecond(ms).ok()?.to_zoned(self.zone.clone());
         match self.interval {
             Interval::Fixed(width) => {
                 let offset = i64::from(moment.offset().seconds()) * 1000;

@@ -101,7 +101,7 @@ fn read_inner(value: Value) -> Result<(String, SearchRequest), EsError> {
     }
     body.shift_remove("ignore_unmapped");
     body.entry("size").or_insert_with(|| 3.into());
-    let request = SearchRequest::read(Value::Object(body))?;
+    let request = SearchRequest::read_hits(Value::Object(body))?;
     if request.from.saturating_add(request.size) > INNER_WINDOW_MAX {
         return Err(EsError::argument(format!(
             "Inner result window is too large, the inner hit definition's [{name}]'s from + size must be less than or equal to: [{INNER_WINDOW_MAX}] but was [{}]",

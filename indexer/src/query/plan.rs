@@ -61,8 +61,7 @@ pub(super) fn parts<'v>(
     // Some aggregations look at more than what matches.
     let all = aggregate::needs_all_parts(&request.aggregations);
     let needed = |part: &Part| all || lower <= *part.time_ns.end() && *part.time_ns.start() <= upper;
-    let mut parts: Vec<(usize, &Arc<Part>)> =
-        view.parts.iter().enumerate().filter(|(_, part)| needed(part)).collect();
+    let mut parts: Vec<(usize, &Arc<Part>)> = view.parts.iter().enumerate().filter(|(_, part)| needed(part)).collect();
     // What may hold the first hits comes first, so that later parts need not be sorted through.
     let Some(first) = first else { return Ok(parts) };
     match first.field.as_str() {

@@ -13,7 +13,7 @@ use super::highlight::Highlight;
 use super::limits::WINDOW_MAX;
 use super::sort::SortField;
 use super::strict::{self, Members};
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::aggregator::Aggregation;
 use crate::dates::Formats;
 
 /// A search.
@@ -108,8 +108,16 @@ impl Default for SearchRequest {
 }
 
 impl SearchRequest {
+    /// Reads a body that is about hits alone.
+    pub(crate) fn read_hits(body: Value) -> Result<Self, EsError> {
+        Self::read_with(body, |_| Err(EsError::parsing("[aggs] can't stand here")))
+    }
+
     /// Reads a body; null stands for none.
-    pub(crate) fn read(body: Value) -> Result<Self, EsError> {
+    pub(super) fn read_with(
+        body: Value,
+        read_aggregations: impl FnOnce(Value) -> Result<Vec<Aggregation>, EsError>,
+    ) -> Result<Self, EsError> {
         let mut request = Self::default();
         if body.is_null() {
             return Ok(request);
@@ -142,7 +150,7 @@ impl SearchRequest {
         request.highlight = members.take("highlight").map(Highlight::read).transpose()?;
         let aggregations = members.take("aggs").or_else(|| members.take("aggregations"));
         if let Some(aggregations) = aggregations {
-            request.aggregations = Aggregation::read_all(aggregations, 0)?;
+            request.aggregations = read_aggregations(aggregations)?;
         }
         if let Some(written) = members.take("track_total_hits") {
             request.track_total = TotalHits::read(&written)

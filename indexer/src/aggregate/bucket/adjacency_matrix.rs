@@ -8,13 +8,12 @@ use tantivy::DocId;
 
 use super::filters::{matching, named_filters};
 use super::terms::row;
-use crate::aggregate::aggregator::{Aggregator, Holds};
+use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
 use crate::aggregate::buckets::Buckets;
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::key::Key;
 use crate::aggregate::partial::{Bucket, Partial};
-use crate::aggregate::request::Aggregation;
 use crate::aggregate::shown::{Answer, Shown};
-use crate::aggregate::{Collect, Opened, Place, Siblings};
 use crate::query::clause::Clause;
 use crate::query::error::EsError;
 use crate::query::pattern::Bits;

@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 use tantivy::DocId;
 
 use super::date_histogram::{dates, millis, missing_ms, row};
-use crate::aggregate::aggregator::{Aggregator, Holds};
+use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
 use crate::aggregate::buckets::Buckets;
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::partial::{Bucket, Partial, State, add_to_series, own};
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::rounding::{Interval, Rounding};
 use crate::aggregate::shown::{Answer, Shown, Span, fill, too_many_buckets};
-use crate::aggregate::{Collect, Opened, Place, Siblings, read};
 use crate::query::columns::{Values, each_value};
 use crate::query::error::EsError;
 use crate::query::limits::{Allowance, BUCKETS_MAX};

@@ -8,15 +8,15 @@ use logmill_indexer_api::datemath;
 use serde_json::{Map, Value};
 use tantivy::DocId;
 
-use crate::aggregate::aggregator::{Aggregator, Holds};
+use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
 use crate::aggregate::buckets::Buckets;
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::order::{self, Order};
 use crate::aggregate::partial::{Bucket, Partial};
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::rounding::{Interval, Rounding};
 use crate::aggregate::shown::{Answer, Row, Shown, Span, fill};
-use crate::aggregate::{Collect, Opened, Place, Siblings, read};
 use crate::query::columns::{NumberKind, Values, each_value};
 use crate::query::error::EsError;
 use crate::query::parse::plain_text;

@@ -6,13 +6,12 @@ use serde_json::{Map, Value};
 use tantivy::DocId;
 use tantivy::query::EnableScoring;
 
-use super::{no_slots, slots};
-use crate::aggregate::aggregator::{Aggregator, Holds};
+use super::slots::{no_slots, slots};
+use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
 use crate::aggregate::buckets::Buckets;
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::partial::Partial;
-use crate::aggregate::request::Aggregation;
 use crate::aggregate::shown::{self, Answer, Shown};
-use crate::aggregate::{Collect, Opened, Place, Siblings};
 use crate::query::clause::Clause;
 use crate::query::compile;
 use crate::query::error::EsError;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use tantivy::DocId;
 
-use super::{no_slots, slots};
-use crate::aggregate::aggregator::{Aggregator, Holds};
+use super::slots::{no_slots, slots};
+use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
 use crate::aggregate::buckets::Buckets;
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::partial::Partial;
-use crate::aggregate::request::Aggregation;
 use crate::aggregate::shown::{self, Answer, Shown};
-use crate::aggregate::{Collect, Opened, Place, Siblings};
 use crate::query::error::EsError;
 use crate::query::strict::Members;
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::Map;
 use tantivy::DocId;
 
-use crate::aggregate::aggregator::{Aggregator, Holds};
+use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
 use crate::aggregate::buckets::Buckets;
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::order::{self, Order};
 use crate::aggregate::partial::{Bucket, Partial};
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown, fill};
-use crate::aggregate::{Collect, Opened, Place, Siblings, read};
 use crate::query::columns::{NumberKind, Values, each_value, json_f64};
 use crate::query::error::EsError;
 use crate::query::strict::Members;

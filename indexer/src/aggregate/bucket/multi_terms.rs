@@ -7,14 +7,14 @@ use serde_json::Value;
 use tantivy::DocId;
 
 use super::terms::Sizing;
-use crate::aggregate::aggregator::{Aggregator, Holds};
+use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
 use crate::aggregate::buckets::Buckets;
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::key::Key;
 use crate::aggregate::keys::{KeyColumn, Tuples, each_combination};
 use crate::aggregate::partial::{Bucket, Partial, add_keyed};
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown};
-use crate::aggregate::{Collect, Opened, Place, Siblings, read};
 use crate::query::error::EsError;
 use crate::query::strict::Members;
 

@@ -6,14 +6,14 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use tantivy::DocId;
 
-use super::{no_slots, slots};
-use crate::aggregate::aggregator::{Aggregator, Holds};
+use super::slots::{no_slots, slots};
+use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
 use crate::aggregate::buckets::Buckets;
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::partial::Partial;
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::shown::{self, Answer, Shown};
-use crate::aggregate::{Collect, Opened, Place, Siblings, read};
 use crate::query::columns::{NumberKind, Values, each_value, json_f64};
 use crate::query::error::EsError;
 use crate::query::strict::Members;

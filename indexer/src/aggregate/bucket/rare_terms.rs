@@ -6,15 +6,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::terms::{Choices, TermsCollector, row, typed, unified};
-use crate::aggregate::aggregator::{Aggregator, Holds};
+use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
 use crate::aggregate::buckets::Buckets;
+use crate::aggregate::collect::{Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::key::Key;
 use crate::aggregate::keys::KeyColumn;
 use crate::aggregate::partial::{Bucket, Partial};
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown};
-use crate::aggregate::{Opened, Place, Siblings, read};
 use crate::query::error::EsError;
 use crate::query::strict::Members;
 

@@ -29,7 +29,7 @@ impl<'a> Best<'a> {
         for (doc, owner) in docs.iter().zip(owners) {
             // No order by score is taken here.
             let key = self.order.key(*doc, 1.0);
-            let Some(heap) = super::slot(&mut self.found, *owner) else { continue };
+            let Some(heap) = super::values::slot(&mut self.found, *owner) else { continue };
             if heap.len() < self.keep {
                 self.place.allowance.take_buckets(1)?;
                 heap.push((key, *doc));

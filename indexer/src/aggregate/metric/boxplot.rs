@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Map;
 
-use super::as_string;
 use super::percentiles::Input;
-use crate::aggregate::aggregator::Aggregator;
+use super::values::as_string;
+use crate::aggregate::aggregator::{Aggregation, Aggregator};
+use crate::aggregate::collect::{Opened, Place, Siblings};
 use crate::aggregate::partial::Partial;
 use crate::aggregate::quantiles::Quantiles;
-use crate::aggregate::request::Aggregation;
 use crate::aggregate::shown::{Answer, Shown};
-use crate::aggregate::{Opened, Place, Siblings};
 use crate::query::columns::json_f64;
 use crate::query::error::EsError;
 use crate::query::strict::Members;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tantivy::DocId;
 
-use super::{as_string, kind_of, numbers_of, single, slot, stand_in};
-use crate::aggregate::aggregator::Aggregator;
+use super::values::{as_string, kind_of, numbers_of, single, slot, stand_in};
+use crate::aggregate::aggregator::{Aggregation, Aggregator};
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::partial::Partial;
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown};
 use crate::aggregate::stats::{Stats, ValueKind};
-use crate::aggregate::{Collect, Opened, Place, Siblings, read};
 use crate::query::columns::{Values, each_value, json_f64};
 use crate::query::error::EsError;
 use crate::query::strict::Members;

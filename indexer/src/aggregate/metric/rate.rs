@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::numbers::StatsCollector;
-use super::{numbers_of, single};
-use crate::aggregate::aggregator::Aggregator;
+use super::values::{numbers_of, single};
+use crate::aggregate::aggregator::{Aggregation, Aggregator};
+use crate::aggregate::collect::{Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::partial::Partial;
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown, Span};
 use crate::aggregate::stats::{Stats, ValueKind};
-use crate::aggregate::{Opened, Place, Siblings, read};
 use crate::query::columns::Values;
 use crate::query::error::EsError;
 use crate::query::strict::Members;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tantivy::DocId;
 
-use crate::aggregate::aggregator::Aggregator;
+use crate::aggregate::aggregator::{Aggregation, Aggregator};
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::keys::KeyColumn;
 use crate::aggregate::mix::MixMap;
 use crate::aggregate::partial::{Partial, State, own};
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown};
-use crate::aggregate::{Collect, Opened, Place, Siblings, read};
 use crate::query::columns::{Values, json_f64};
 use crate::query::error::EsError;
 use crate::query::limits::Allowance;
@@ -178,7 +178,7 @@ impl Collect for LengthsCollector<'_> {
     fn collect(&mut self, docs: &[DocId], owners: &[u32]) -> Result<(), EsError> {
         for (doc, owner) in docs.iter().zip(owners) {
             self.column.bits(*doc, &mut self.seen);
-            let Some(found) = super::slot(&mut self.found, *owner) else { continue };
+            let Some(found) = super::values::slot(&mut self.found, *owner) else { continue };
             for bits in &self.seen {
                 let known = found.len();
                 *found.entry(*bits).or_default() += 1;

@@ -6,11 +6,10 @@ use serde_json::{Map, Value, json};
 use tantivy::DocId;
 
 use super::best::{self, Best};
-use crate::aggregate::aggregator::Aggregator;
+use crate::aggregate::aggregator::{Aggregation, Aggregator};
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::partial::{Partial, State, own};
-use crate::aggregate::request::Aggregation;
 use crate::aggregate::shown::{Answer, Shown};
-use crate::aggregate::{Collect, Opened, Place, Siblings};
 use crate::query::error::EsError;
 use crate::query::fetch;
 use crate::query::limits::Allowance;
@@ -48,7 +47,7 @@ impl TopHits {
         }
         members.end()?;
         body.entry("size").or_insert_with(|| SIZE.into());
-        let request = SearchRequest::read(Value::Object(body))?;
+        let request = SearchRequest::read_hits(Value::Object(body))?;
         if request.from + request.size > WINDOW_MAX {
             return Err(EsError::argument(format!(
                 "Top hits result window is too large, the top hits aggregator's from + size must be less than or equal to: \
@@ -179,7 +178,7 @@ struct HitsCollector<'a> {
 impl Collect for HitsCollector<'_> {
     fn collect(&mut self, docs: &[DocId], owners: &[u32]) -> Result<(), EsError> {
         for owner in owners {
-            if let Some(total) = super::slot(&mut self.totals, *owner) {
+            if let Some(total) = super::values::slot(&mut self.totals, *owner) {
                 *total += 1;
             }
         }

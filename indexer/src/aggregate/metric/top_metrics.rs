@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 use tantivy::DocId;
 
 use super::best::{self, Best};
-use crate::aggregate::aggregator::Aggregator;
+use crate::aggregate::aggregator::{Aggregation, Aggregator};
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::partial::{Partial, State, own};
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown};
-use crate::aggregate::{Collect, Opened, Place, Siblings, read};
 use crate::query::columns::{Values, each_value, json_f64};
 use crate::query::error::EsError;
 use crate::query::limits::Allowance;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde_json::Value;
 use tantivy::DocId;
 
-use super::{numbers_of, single, slot, stand_in};
-use crate::aggregate::aggregator::Aggregator;
+use super::values::{numbers_of, single, slot, stand_in};
+use crate::aggregate::aggregator::{Aggregation, Aggregator};
+use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::partial::{Partial, State, own};
-use crate::aggregate::request::Aggregation;
+use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown};
 use crate::aggregate::stats::{Stats, ValueKind};
-use crate::aggregate::{Collect, Opened, Place, Siblings, read};
 use crate::query::columns::{Values, each_value};
 use crate::query::error::EsError;
 use crate::query::limits::Allowance;

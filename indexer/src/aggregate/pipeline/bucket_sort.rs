@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::common::Gap;
 use super::path::Path;
-use super::{Gap, Pipeline, Stands};
+use super::stage::{Pipeline, Stands};
 use crate::aggregate::read;
 use crate::aggregate::shown::Row;
 use crate::query::error::EsError;

@@ -5,7 +5,7 @@ mod parse;
 
 use std::collections::HashMap;
 
-use super::moving;
+use super::windows;
 use crate::query::error::EsError;
 
 /// A script that was read.
@@ -150,7 +150,7 @@ fn call(name: &str, arguments: &[Expression], scope: &Scope<'_>) -> Result<Outco
     };
     if let Some(function) = name.strip_prefix("MovingFunctions.") {
         let rest = (1..arguments.len()).map(number).collect::<Result<Vec<f64>, EsError>>()?;
-        return Ok(Outcome::Number(moving::apply(function, scope.values, &rest)));
+        return Ok(Outcome::Number(windows::apply(function, scope.values, &rest)));
     }
     if let Some((_, function)) = MATH.iter().find(|(known, _)| *known == name) {
         return Ok(match (name, arguments.first().map(|argument| argument.evaluate(scope)).transpose()?) {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::common::{Gap, simple};
 use super::expression::{Expression, Outcome, Scope};
 use super::path::Path;
-use super::{Gap, Pipeline, Stands, simple};
+use super::stage::{Pipeline, Stands};
 use crate::aggregate::format::Format;
 use crate::aggregate::read;
 use crate::aggregate::shown::Row;

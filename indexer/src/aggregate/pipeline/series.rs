@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::common::{Common, simple};
 use super::path::Path;
-use super::{Common, Pipeline, Stands, simple};
+use super::stage::{Pipeline, Stands};
 use crate::aggregate::read;
 use crate::aggregate::rounding::Interval;
 use crate::aggregate::shown::Row;

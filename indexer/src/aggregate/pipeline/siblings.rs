@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::common::{Common, simple};
 use super::path::{Path, bucket_of};
-use super::{Common, Pipeline, Stands, simple};
-use crate::aggregate::metric::{extended, percentile_values, read_numbers, shown_stats};
+use super::stage::{Pipeline, Stands};
+use crate::aggregate::metric::numbers::{extended, shown as shown_stats};
+use crate::aggregate::metric::percentiles::{read_numbers, shown as percentile_values};
 use crate::aggregate::stats::Stats;
 use crate::query::error::EsError;
 use crate::query::strict::Members;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::path::Path;
-use super::{Pipeline, Stands};
+use super::stage::{Pipeline, Stands};
 use crate::aggregate::distinct::Distinct;
 use crate::aggregate::format::Format;
-use crate::aggregate::metric::percentile_values;
+use crate::aggregate::metric::percentiles::shown as percentile_values;
 use crate::aggregate::partial::Partial;
 use crate::aggregate::quantiles::Quantiles;
 use crate::aggregate::read;

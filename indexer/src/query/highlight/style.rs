@@ -59,7 +59,8 @@ impl Style {
         style.fragments = size(members.whole("number_of_fragments")?, style.fragments);
         style.no_match_size = size(members.whole("no_match_size")?, style.no_match_size);
         style.require_field_match = members.boolean("require_field_match")?.unwrap_or(style.require_field_match);
-        let one_of = |name: &str, written: Option<String>, known: (&str, &str), default: bool| match written.as_deref() {
+        let one_of = |name: &str, written: Option<String>, known: (&str, &str), default: bool| match written.as_deref()
+        {
             None => Ok(default),
             Some(text) if text == known.0 => Ok(false),
             Some(text) if text == known.1 => Ok(true),

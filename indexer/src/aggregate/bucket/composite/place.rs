@@ -8,12 +8,13 @@ use tantivy::DocId;
 use tantivy::columnar::{MonotonicallyMappableToU64, TermOrdHit};
 
 use super::super::date_histogram::{dates, millis};
-use super::{Source, SourceKind};
+use super::source::{Source, SourceKind};
+use crate::aggregate::collect::Place;
 use crate::aggregate::format::Format;
 use crate::aggregate::key::Key;
 use crate::aggregate::keys::KeyColumn;
+use crate::aggregate::read;
 use crate::aggregate::rounding::Rounding;
-use crate::aggregate::{Place, read};
 use crate::query::columns::{NumberKind, Values};
 use crate::query::error::EsError;
 

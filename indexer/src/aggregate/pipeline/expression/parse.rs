@@ -1,6 +1,6 @@
 //! Reads a script: into tokens, then by precedence into a tree.
 
-use super::{Expression, MATH, MATH_OF_TWO, Outcome, moving};
+use super::{Expression, MATH, MATH_OF_TWO, Outcome, windows};
 use crate::query::error::EsError;
 
 /// Longer scripts are refused.
@@ -40,7 +40,7 @@ fn is_known(name: &str, arguments: &[Expression]) -> bool {
         1 if matches!(name, "Math.round" | "Double.isNaN" | "Double.isInfinite") => true,
         2 if MATH_OF_TWO.iter().any(|(known, _)| *known == name) => true,
         number => {
-            let arity = name.strip_prefix("MovingFunctions.").and_then(moving::arity);
+            let arity = name.strip_prefix("MovingFunctions.").and_then(windows::arity);
             arity == Some(number) && arguments.first() == Some(&Expression::Values)
         }
     }
