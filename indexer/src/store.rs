@@ -24,6 +24,7 @@ pub(crate) mod part;
 mod pending;
 mod plan;
 pub(crate) mod progress;
+mod quarantine;
 pub(crate) mod registry;
 mod repair;
 mod retention;
@@ -53,7 +54,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::config::Config;
-pub(crate) use amend::{IndexFacts, WriteTarget};
+pub(crate) use amend::IndexFacts;
+pub(crate) use catalog::WriteTarget;
 use catalog::{Catalog, IndexState};
 pub(crate) use erase::Doomed;
 pub(crate) use flush::FlushError;

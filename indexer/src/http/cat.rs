@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::human;
 use super::params::Params;
-use super::stats;
 use crate::query::error::EsError;
 
 pub(super) fn routes() -> Router<Api> {
@@ -122,7 +122,7 @@ impl Asked {
     /// A size in the unit that is asked for.
     pub(super) fn size(&self, bytes: u64) -> Result<String, EsError> {
         let shift = match self.unit.as_deref() {
-            None => return Ok(stats::size(bytes)),
+            None => return Ok(human::size(bytes)),
             Some("b") => 0,
             Some("k" | "kb") => 10,
             Some("m" | "mb") => 20,

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, put};
-use logmill_indexer_api::text::Wildcard;
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
+use super::human::humanize;
 use super::identity::CLUSTER_UUID;
-use super::nodes::{self, NODE};
+use super::node::{self, NODE, color};
+use super::nodes;
 use super::params::Params;
 use super::{Api, settings, stats};
 use crate::query::error::EsError;
@@ -32,11 +33,6 @@ pub(super) fn routes() -> Router<Api> {
 
 async fn health_all(state: State<Api>, query: RawQuery) -> Answer {
     health(state, Path("_all".to_owned()), query).await
-}
-
-/// Green once the bus is being read: there are no copies that could be missing.
-pub(super) const fn color(is_ready: bool) -> &'static str {
-    if is_ready { "green" } else { "yellow" }
 }
 
 async fn health(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
@@ -145,7 +141,7 @@ async fn state_in(State(api): State<Api>, Path((metrics, index)): Path<(String, 
         add("blocks", json!({}));
     }
     if is_asked("nodes") {
-        let node = json!({ "name": NODE, "ephemeral_id": NODE, "transport_address": nodes::address(&api), "attributes": {}, "roles": nodes::ROLES });
+        let node = json!({ "name": NODE, "ephemeral_id": NODE, "transport_address": node::address(&api), "attributes": {}, "roles": node::ROLES });
         add("nodes", json!({ NODE: node }));
     }
     if is_asked("metadata") {
@@ -206,7 +202,7 @@ async fn stats_of_all(State(api): State<Api>, query: RawQuery) -> Answer {
     let field_types: Vec<Value> =
         fields.into_iter().map(|(name, count)| json!({ "name": name, "count": count })).collect();
     let mut shown = json!({
-        "_nodes": nodes::ONE,
+        "_nodes": node::ONE,
         "cluster_name": "logmill",
         "cluster_uuid": CLUSTER_UUID,
         "timestamp": jiff::Timestamp::now().as_millisecond(),
@@ -228,7 +224,7 @@ async fn stats_of_all(State(api): State<Api>, query: RawQuery) -> Answer {
         },
     });
     if human {
-        stats::humanize(&mut shown);
+        humanize(&mut shown);
     }
     Ok(answer::json(&shown))
 }
@@ -244,9 +240,4 @@ async fn freshness(State(api): State<Api>) -> Answer {
     let freshness = api.store.freshness();
     let up_to = freshness.indexed_up_to.map(|instant| format!("{instant:.3}"));
     Ok(answer::json(&json!({ "indexed_up_to": up_to, "behind": freshness.behind })))
-}
-
-/// Which of these names an expression means: `a,b*`, or all.
-pub(super) fn means(expression: &str, name: &str) -> bool {
-    expression.split(',').any(|item| matches!(item, "_all" | "") || Wildcard::new(item).matches(name))
 }

@@ -7,22 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::human::humanize;
+use super::node::{NODE, ONE, ROLES, address, is_meant};
 use super::params::Params;
-use super::stats::humanize;
 use crate::query::error::EsError;
-
-/// The node's name and id.
-pub(super) const NODE: &str = "logmill";
-pub(super) const ROLES: [&str; 3] = ["data", "ingest", "master"];
-/// How many nodes were asked, and how many answered.
-pub(super) const ONE: Nodes = Nodes { total: 1, successful: 1, failed: 0 };
-
-#[derive(serde::Serialize)]
-pub(super) struct Nodes {
-    total: u32,
-    successful: u32,
-    failed: u32,
-}
 
 /// What can be asked of a node.
 const INFO: [&str; 7] = ["settings", "os", "process", "http", "transport", "plugins", "ingest"];
@@ -78,15 +66,6 @@ fn unsupported(what: &str) -> EsError {
     EsError::argument(format!("[_nodes/{what}] is not supported: see /metrics"))
 }
 
-/// Whether a list of nodes means this one.
-fn is_meant(nodes: &str) -> bool {
-    let is_us = |node: &str| {
-        matches!(node, "_all" | "_local" | "_master" | "master:true" | "data:true" | "ingest:true")
-            || super::cluster::means(node, NODE)
-    };
-    nodes.split(',').map(str::trim).any(is_us)
-}
-
 fn chosen<'m>(metrics: &'m str, known: &[&'static str], path: &str) -> Result<Vec<&'m str>, EsError> {
     let asked: Vec<&str> = metrics.split(',').map(str::trim).collect();
     match asked.iter().find(|metric| **metric != "_all" && !known.contains(metric)) {
@@ -96,11 +75,6 @@ fn chosen<'m>(metrics: &'m str, known: &[&'static str], path: &str) -> Result<Ve
             known.join(", ")
         ))),
     }
-}
-
-/// Where the API is reached.
-pub(super) fn address(api: &Api) -> String {
-    api.board.snapshot().addresses.remove("http").unwrap_or_default()
 }
 
 fn nodes_answer(nodes: &str, node: impl FnOnce() -> Map<String, Value>) -> Value {
@@ -307,13 +281,5 @@ mod tests {
         );
         assert!(os_totals()["mem"]["total_in_bytes"].as_u64().unwrap() > 0);
         assert!(process(0)["open_file_descriptors"].as_u64().unwrap() > 0);
-    }
-
-    #[test]
-    fn the_node_is_meant_by_many_names() {
-        for meant in ["_all", "_local", "logmill", "other,log*", "master:true"] {
-            assert!(is_meant(meant), "{meant}");
-        }
-        assert!(!is_meant("other") && !is_meant("data:false"));
     }
 }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer};
-use super::nodes::NODE;
+use super::human::humanize;
+use super::node::{NODE, color};
 use super::params::Params;
 use crate::query::error::EsError;
 use crate::query::execute::Shards;
@@ -109,7 +110,7 @@ fn stats(api: &Api, index: &str, metrics: &str, query: &RawQuery) -> Answer {
         let sizes = Sizes::of(summary, parts);
         all.add(&sizes);
         let told = sizes.told(&asked);
-        let mut one = json!({ "uuid": summary.uuid.as_ref(), "health": super::cluster::color(api.board.is_ready()), "status": "open", "primaries": told, "total": told });
+        let mut one = json!({ "uuid": summary.uuid.as_ref(), "health": color(api.board.is_ready()), "status": "open", "primaries": told, "total": told });
         if let ("shards", Some(one)) = (level.as_str(), one.as_object_mut()) {
             let mut shard = told.clone();
             let routing = json!({ "state": "STARTED", "primary": true, "node": NODE, "relocating_node": null });
@@ -243,51 +244,4 @@ async fn clear_caches(State(api): State<Api>, Path(index): Path<String>, query: 
     params.ignore(&["fielddata", "fields", "query", "request", "ignore_unavailable", "index"]);
     params.end("/_cache/clear")?;
     Ok(answer::json(&json!({ "_shards": Shards::of(chosen(&api, &index)?.len()) })))
-}
-
-/// Beside each size in bytes the same for people: `human=true`.
-pub(super) fn humanize(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            let told: Vec<(String, Value)> = map
-                .iter()
-                .filter_map(|(key, value)| {
-                    let name = key.strip_suffix("_in_bytes")?;
-                    Some((name.to_owned(), size(value.as_u64()?).into()))
-                })
-                .collect();
-            map.extend(told);
-            map.values_mut().for_each(humanize);
-        }
-        Value::Array(items) => items.iter_mut().for_each(humanize),
-        _ => {}
-    }
-}
-
-/// A size as Elasticsearch writes it: `1.5gb`, one digit after the point unless it is 0.
-pub(super) fn size(bytes: u64) -> String {
-    let units = [("pb", 50), ("tb", 40), ("gb", 30), ("mb", 20), ("kb", 10)];
-    match units.into_iter().find(|(_, shift)| bytes >> shift > 0) {
-        None => format!("{bytes}b"),
-        Some((name, shift)) => {
-            let tenths = bytes as f64 / (1u64 << shift) as f64;
-            let text = format!("{:.1}", (tenths * 10.0).trunc() / 10.0);
-            format!("{}{name}", text.strip_suffix(".0").unwrap_or(&text))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_told_to_people() {
-        for (bytes, told) in [(0, "0b"), (1023, "1023b"), (1024, "1kb"), (1587, "1.5kb"), (5 << 30, "5gb")] {
-            assert_eq!(size(bytes), told);
-        }
-        let mut value = json!({ "a": [{ "size_in_bytes": 2048 }], "count_in_bytes": "none" });
-        humanize(&mut value);
-        assert_eq!(value, json!({ "a": [{ "size_in_bytes": 2048, "size": "2kb" }], "count_in_bytes": "none" }));
-    }
 }

@@ -15,11 +15,11 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::node::NODE;
 use super::params::Params;
 use crate::query::error::EsError;
 
 /// Names the one node in a task's id.
-const NODE: &str = "logmill";
 /// Tasks that are remembered, running and ended: each is a small object.
 const TASKS_MAX: usize = 1000;
 /// How long the outcome of a task can be asked for.

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::catalog::{Catalog, IndexState};
+use super::catalog::{Catalog, IndexState, WriteTarget};
 use super::directory::{Body, Directory, FactsError};
 use super::facts::Facts;
 use super::manifest::{Amended, Edit};
@@ -20,18 +20,6 @@ pub(crate) struct IndexFacts {
     pub(crate) uuid: Arc<str>,
     pub(crate) created_ms: i64,
     pub(crate) facts: Arc<Facts>,
-}
-
-/// Where documents for a name go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WriteTarget {
-    pub(crate) index: String,
-    /// The name is an alias.
-    pub(crate) by_alias: bool,
-    /// The name is that of a data stream, which only grows.
-    pub(crate) is_stream: bool,
-    /// The name is that of a data stream's backing index.
-    pub(crate) by_backing: bool,
 }
 
 impl Store {

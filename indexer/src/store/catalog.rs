@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::ChangeError;
-use super::amend::WriteTarget;
 use super::directory::{Directory, FactsError};
 use super::facts::{self, Facts};
 use super::mapping::Declared;
@@ -61,6 +60,18 @@ impl IndexState {
             Arc::new(mapping.with_declared(self.mapping.declared().clone()))
         };
     }
+}
+
+/// Where documents for a name go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WriteTarget {
+    pub(crate) index: String,
+    /// The name is an alias.
+    pub(crate) by_alias: bool,
+    /// The name is that of a data stream, which only grows.
+    pub(crate) is_stream: bool,
+    /// The name is that of a data stream's backing index.
+    pub(crate) by_backing: bool,
 }
 
 /// Tells apart indexes that had one name after each other; shaped as Elasticsearch's.

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::facts::{Alias, DataStream, Facts};
-use super::mapping::Declared;
-use super::mapping::declared::{self, MappingError};
+use super::mapping::{Declared, MappingError, declared};
 use super::names;
 use super::settings::{LIFECYCLE_NAME, Settings, SettingsError};
 

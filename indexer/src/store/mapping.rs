@@ -2,6 +2,7 @@
 
 pub(crate) mod declared;
 pub(crate) mod dynamic;
+mod error;
 pub(crate) mod field;
 pub(crate) mod ip;
 pub(crate) mod render;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-pub(crate) use declared::{Declared, MappingError};
+pub(crate) use declared::Declared;
+pub(crate) use error::MappingError;
 pub(crate) use field::{Field, Kept};
 
 /// How the values of a path are kept.

@@ -13,7 +13,7 @@ use super::manifest::{Edit, IndexMeta, Manifest, ManifestError, Recovery};
 use super::mapping::Declared;
 use super::pending::Pending;
 use super::progress::Progress;
-use super::{Store, repair, split};
+use super::{Store, quarantine, split};
 use crate::config::Config;
 
 /// The store can't be opened.
@@ -116,7 +116,7 @@ fn open_splits(folder: &Path, manifest: &mut Manifest, findings: &mut Findings) 
             match split::open(&folder.join("splits"), name, split_meta) {
                 Ok(part) => state.parts.push(Arc::new(part)),
                 Err(error) => {
-                    quarantine(folder, split_meta.id);
+                    quarantine::put_aside(folder, split_meta.id);
                     let reason = error.to_string();
                     edits.push(Edit::Quarantine { index: name.clone(), split: split_meta.id, reason });
                 }
@@ -125,7 +125,7 @@ fn open_splits(folder: &Path, manifest: &mut Manifest, findings: &mut Findings) 
         catalog.indexes.insert(name.clone(), state);
     }
     edits.iter().try_for_each(|edit| manifest.append(edit))?;
-    findings.damaged.extend(manifest.state().quarantine.values().map(repair::in_words));
+    findings.damaged.extend(manifest.state().quarantine.values().map(quarantine::in_words));
     Ok(catalog)
 }
 
@@ -149,28 +149,17 @@ fn remove_orphans(folder: &Path, manifest: &Manifest, findings: &mut Findings) -
         if is_named || manifest.state().quarantine.contains_key(&id) {
             if !is_named {
                 // The record was written, and then the process ended.
-                quarantine(folder, id);
+                quarantine::put_aside(folder, id);
             }
             continue;
         }
         findings.orphans += 1;
         if findings.recovery.damaged {
             // It may have counted: kept for whoever repairs by hand.
-            quarantine(folder, id);
+            quarantine::put_aside(folder, id);
         } else {
             std::fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(highest)
-}
-
-/// Moves a split's folder away, if it is there at all.
-pub(super) fn quarantine(folder: &Path, id: u64) {
-    let aside = folder.join("quarantine");
-    let from = split::folder_of(&folder.join("splits"), id);
-    let to = split::folder_of(&aside, id);
-    let moved = std::fs::create_dir_all(&aside).and_then(|()| std::fs::rename(&from, &to));
-    if let Err(error) = moved {
-        tracing::error!(from = %from.display(), %error, "can't put a damaged split aside");
-    }
 }

@@ -9,7 +9,7 @@ use super::manifest::{Edit, Quarantined, SplitMeta};
 use super::part::Part;
 use super::seqs::Seqs;
 use super::split::Form;
-use super::{Store, split};
+use super::{Store, quarantine, split};
 
 /// A damaged split.
 #[derive(Clone, Debug)]
@@ -28,19 +28,6 @@ pub(crate) struct Damage {
 #[derive(Debug, Default)]
 pub(crate) struct Rebuilt(Vec<(SplitMeta, Part)>);
 
-/// What a damaged split means, for whoever looks after the store.
-pub(super) fn in_words(damaged: &Quarantined) -> String {
-    let docs = counting(&damaged.split);
-    format!(
-        "{docs} documents of {} can't be searched: {}; the split is in quarantine, and `logmill index repair` reads them again from the bus",
-        damaged.index, damaged.reason
-    )
-}
-
-fn counting(split: &SplitMeta) -> u64 {
-    split.docs.saturating_sub(split.deleted.len() as u64)
-}
-
 impl Store {
     /// The splits that are damaged and not repaired yet.
     pub(crate) fn damages(&self) -> Vec<Damage> {
@@ -57,7 +44,7 @@ impl Store {
             let held = held.map(|held| held.without(&damaged.split.gone));
             Damage {
                 split: id,
-                docs: held.as_ref().map_or_else(|| counting(&damaged.split), Seqs::len),
+                docs: held.as_ref().map_or_else(|| quarantine::counting(&damaged.split), Seqs::len),
                 index: damaged.index,
                 reason: damaged.reason,
                 held,
@@ -123,7 +110,7 @@ impl Store {
         self.change(|catalog, _| {
             let _ = catalog.replace(index, &[id], None);
         });
-        super::open::quarantine(&self.folder, id);
+        quarantine::put_aside(&self.folder, id);
         Ok(())
     }
 

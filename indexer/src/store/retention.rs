@@ -119,7 +119,7 @@ impl Store {
         if let Err(error) = self.put_aside(&index, id, &error) {
             return Some(format!("a split of {index} is damaged and can't be put aside: {error}"));
         }
-        self.manifest.lock().state().quarantine.get(&id).map(super::repair::in_words)
+        self.manifest.lock().state().quarantine.get(&id).map(super::quarantine::in_words)
     }
 
     /// Refuses to write when that would leave less free space than is to be left alone.

@@ -3,8 +3,7 @@
 use axum::extract::{Path, State};
 use jiff::Timestamp;
 
-use super::super::cluster::color;
-use super::super::nodes::{NODE, address};
+use super::super::node::{NODE, address, color};
 use super::super::{Answer, Api, stats};
 use super::{Asked, Column, column, hidden};
 use crate::query::error::EsError;

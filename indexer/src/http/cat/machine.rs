@@ -4,8 +4,8 @@ use axum::extract::State;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::super::cluster::color;
-use super::super::nodes::{self, NODE};
+use super::super::node::{NODE, address, color};
+use super::super::nodes;
 use super::super::{Answer, Api};
 use super::indices::host;
 use super::{Asked, Column, column, hidden};
@@ -58,7 +58,7 @@ const NODES: [Column; 17] = [
 
 pub(super) async fn nodes(State(api): State<Api>, mut asked: Asked) -> Answer {
     asked.params.ignore(&["full_id", "include_unloaded_segments"]);
-    let address = nodes::address(&api);
+    let address = address(&api);
     let port = address.rsplit_once(':').map_or("", |(_, port)| port).to_owned();
     let (load, memory, disk) = (nodes::load(), nodes::os_totals(), Disk::of(&api));
     let ram = memory.pointer("/mem/used_percent").map(Value::to_string).unwrap_or_default();
@@ -119,7 +119,7 @@ const MASTER: [Column; 4] = [
 ];
 
 pub(super) async fn master(State(api): State<Api>, asked: Asked) -> Answer {
-    let address = nodes::address(&api);
+    let address = address(&api);
     let row = [NODE, host(&address), host(&address), NODE].map(str::to_owned).to_vec();
     asked.show(&MASTER, vec![row])
 }
@@ -137,7 +137,7 @@ const ALLOCATION: [Column; 9] = [
 ];
 
 pub(super) async fn allocation(State(api): State<Api>, asked: Asked) -> Answer {
-    let (summaries, disk, address) = (api.store.indices(), Disk::of(&api), nodes::address(&api));
+    let (summaries, disk, address) = (api.store.indices(), Disk::of(&api), address(&api));
     let shards = summaries.len().to_string();
     let documents = asked.size(summaries.iter().map(|summary| summary.bytes).sum())?;
     let (used, available, total) = (asked.size(disk.used())?, asked.size(disk.available)?, asked.size(disk.total)?);

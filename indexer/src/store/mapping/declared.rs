@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::FieldType;
 use super::dynamic::DynamicTemplate;
+use super::error::MappingError;
 use super::field::{Field, Kept};
 use crate::schema::{MESSAGE, TIMESTAMP};
 
@@ -14,17 +15,6 @@ use crate::schema::{MESSAGE, TIMESTAMP};
 const DEPTH_MAX: usize = 20;
 /// Fields that a mapping may declare: shippers' templates have up to five thousand.
 const FIELDS_MAX: usize = 10_000;
-
-/// A mapping can't be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct MappingError(pub(crate) String);
-
-impl MappingError {
-    pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
-    }
-}
 
 /// What becomes of a field that no mapping names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

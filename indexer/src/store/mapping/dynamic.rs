@@ -3,7 +3,7 @@
 use logmill_indexer_api::text::Wildcard;
 use serde_json::{Map, Value};
 
-use super::declared::MappingError;
+use super::error::MappingError;
 use super::field::Field;
 
 /// Shippers' templates have about ten; each is tried for each new path.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::FieldType;
-use super::declared::MappingError;
+use super::error::MappingError;
 use crate::dates::Formats;
 
 /// Fields beside a field: nobody writes more than a handful.
