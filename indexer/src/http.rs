@@ -245,33 +245,8 @@ fn describing() -> Router<Api> {
 
 /// What is said about indexes that are yet to come.
 fn templating() -> Router<Api> {
-    let legacy = || {
-        get(templates::get_legacy_template)
-            .put(templates::put_legacy_template)
-            .post(templates::put_legacy_template)
-            .delete(templates::delete_legacy_template)
-    };
     Router::new()
-        .route("/_index_template", get(templates::get_index_templates))
-        .route(
-            "/_index_template/{name}",
-            get(templates::get_index_template)
-                .put(templates::put_index_template)
-                .post(templates::put_index_template)
-                .delete(templates::delete_index_template),
-        )
-        .route("/_index_template/_simulate_index/{name}", post(templates::simulate_index))
-        .route("/_index_template/_simulate/{name}", post(templates::simulate))
-        .route("/_component_template", get(templates::get_component_templates))
-        .route(
-            "/_component_template/{name}",
-            get(templates::get_component_template)
-                .put(templates::put_component_template)
-                .post(templates::put_component_template)
-                .delete(templates::delete_component_template),
-        )
-        .route("/_template", get(templates::get_legacy_templates))
-        .route("/_template/{name}", legacy())
+        .merge(templates::routes())
         .route("/_ilm/policy", get(ilm::get_all))
         .route("/_ilm/policy/{name}", get(ilm::get).put(ilm::put).delete(ilm::delete))
         .route("/_ilm/status", get(ilm::status))

@@ -8,28 +8,12 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::{self, Answer};
 use super::params::Params;
+use super::templates::said::read_lifecycle;
 use crate::query::error::EsError;
-use crate::query::strict::Members;
 use crate::store::IndexFacts;
-use crate::store::directory::{self, duration_ms};
+use crate::store::directory;
 use crate::store::facts::backing_name;
 use crate::store::settings::LIFECYCLE_NAME;
-
-/// A data stream's lifecycle, found to be one.
-pub(super) fn read_lifecycle(value: Value) -> Result<Value, EsError> {
-    let mut members = Members::new(value.clone(), "[lifecycle]")?;
-    members.boolean("enabled")?;
-    if let Some(retention) = members.string("data_retention")?
-        && duration_ms(&retention).is_none()
-    {
-        return Err(EsError::argument(format!("[data_retention] can't be [{retention}]: a time like 30d or 12h")));
-    }
-    if members.take("downsampling").is_some_and(|value| value != json!([])) {
-        return Err(EsError::argument("[downsampling] is not supported: events are kept as they are, or deleted"));
-    }
-    members.end()?;
-    Ok(value)
-}
 
 /// The data streams that an expression names.
 fn streams(api: &Api, expression: &str) -> Result<Vec<IndexFacts>, EsError> {

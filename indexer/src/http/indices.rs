@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{self, Answer};
 use super::params::Params;
-use super::templates::read_body;
+use super::templates::said::read_body;
 use crate::query::error::EsError;
 use crate::query::execute::Shards;
 use crate::query::strict::Members;

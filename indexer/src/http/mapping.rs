@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{self, Answer};
 use super::params::Params;
-use super::templates::read_mapping;
+use super::templates::said::read_mapping;
 use crate::query::error::EsError;
 use crate::store::facts::Facts;
 use crate::store::mapping::{Declared, Kept, render};
