@@ -4,6 +4,7 @@ mod deliver;
 mod delivery;
 mod evaluate;
 mod guard;
+mod message;
 mod notify;
 mod retry;
 mod rule;
@@ -12,6 +13,7 @@ mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use tokio::sync::Notify;
 
@@ -20,8 +22,9 @@ pub(crate) use delivery::Delivery;
 pub(crate) use evaluate::{Evaluator, evaluate_all};
 pub(crate) use guard::AllowList;
 pub(crate) use notify::Sender;
-pub(crate) use rule::{Rule, RuleError, RuleView};
+pub(crate) use rule::{Rule, RuleError};
 pub(crate) use store::{add_rule, delete_rule, deliveries, prune, queue_again, queue_test, replace_rule, rule, rules};
+pub(crate) use view::RuleView;
 
 /// How the parts wake each other: rules changed, deliveries queued.
 #[derive(Debug, Default)]

@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::Bells;
-use super::rule::{Kind, Rule};
+use super::message::{Message, Told, Window};
+use super::rule::Kind;
 use super::state::{Change, Cursor, Look};
-use super::store::{self, Message, Stored};
+use super::store::{self, Stored};
 use crate::config::{AlertConfig, Config};
 use crate::database::{Database, DatabaseError, now_ms, rfc3339};
 use crate::indexer::{Indexer, Watermark};
-use crate::search::{ScopeError, dsl, hits_of};
+use crate::search::{ScopeError, hits_of};
 
 /// Rules are due at whole seconds; a look this often keeps them on time.
 const TICK: Duration = Duration::from_millis(250);
@@ -209,83 +210,11 @@ impl Evaluator {
     fn message(&self, stored: &Stored, change: Change, look: Look, window: Window, sample: &[Value]) -> Message {
         let sample = if change == Change::Fired { sample } else { &[] };
         let event = change.event();
-        Message { event, body: body(event, stored, look.count, window, sample, &self.base_url, now_ms()) }
-    }
-}
-
-/// A stretch of time: after `from_ms`, up to and with `to_ms`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
-    from_ms: i64,
-    to_ms: i64,
-}
-
-impl Window {
-    fn of(self, ast: &Ast) -> Value {
-        let time = json!({ "gt": self.from_ms, "lte": self.to_ms, "format": "epoch_millis" });
-        dsl(ast, [json!({ "range": { "@timestamp": time } })])
+        let told = Told { rule: &stored.rule, id: stored.id, base_url: &self.base_url, now_ms: now_ms() };
+        told.message(event, look.count, window, sample)
     }
 }
 
 fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
-}
-
-/// The message of a trial.
-pub(super) fn test_body(stored: &Stored, base_url: &str, now_ms: i64) -> Value {
-    let window = Window { from_ms: now_ms - 1000 * stored.rule.window_s as i64, to_ms: now_ms };
-    body("alert.test", stored, 0, window, &[], base_url, now_ms)
-}
-
-fn body(
-    event: &str,
-    stored: &Stored,
-    count: u64,
-    window: Window,
-    sample: &[Value],
-    base_url: &str,
-    now_ms: i64,
-) -> Value {
-    let rule = &stored.rule;
-    let kind = match rule.kind {
-        Kind::Match => "match",
-        Kind::Threshold => "threshold",
-    };
-    json!({
-        "type": event,
-        "timestamp": rfc3339(now_ms),
-        "data": {
-            "rule": { "id": stored.id, "name": rule.name, "type": kind },
-            "value": count,
-            "threshold": if rule.kind == Kind::Threshold { json!(rule.threshold) } else { Value::Null },
-            "window": { "from": rfc3339(window.from_ms), "to": rfc3339(window.to_ms) },
-            "query": rule.scope.query,
-            "count": count,
-            "sample": sample,
-            "url": link(rule, window, base_url),
-        },
-    })
-}
-
-/// The dashboard's search page showing what the rule saw.
-fn link(rule: &Rule, window: Window, base_url: &str) -> String {
-    let Ok(mut url) = reqwest::Url::parse(&format!("{base_url}/")) else { return base_url.to_owned() };
-    {
-        let mut pairs = url.query_pairs_mut();
-        let scope = &rule.scope;
-        if !scope.query.is_empty() {
-            pairs.append_pair("q", &scope.query);
-        }
-        if scope.language == crate::search::Language::Lucene {
-            pairs.append_pair("lang", "lucene");
-        }
-        pairs.append_pair("from", &rfc3339(window.from_ms)).append_pair("to", &rfc3339(window.to_ms));
-        for filter in &scope.filters {
-            pairs.append_pair("f", &json!(filter).to_string());
-        }
-        if let Some(index) = &scope.index {
-            pairs.append_pair("index", index);
-        }
-    }
-    url.into()
 }

@@ -4,8 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::guard::{AllowList, Refused};
 use super::sign;
-use super::state::State;
-use crate::database::rfc3339;
 use crate::search::{ScopeError, Selection};
 
 /// A rule, as people write it.
@@ -64,23 +62,6 @@ pub(crate) struct Webhook {
     pub(crate) secret: Option<String>,
     #[serde(default)]
     pub(crate) has_secret: bool,
-}
-
-/// A rule and how it stands.
-#[derive(Debug, Serialize)]
-pub(crate) struct RuleView {
-    #[serde(flatten)]
-    pub(crate) rule: Rule,
-    state: StateView,
-}
-
-#[derive(Debug, Serialize)]
-struct StateView {
-    status: &'static str,
-    since: String,
-    last_evaluated: Option<String>,
-    last_value: Option<f64>,
-    error: Option<String>,
 }
 
 /// What is wrong with a rule.
@@ -143,24 +124,6 @@ impl Rule {
         (self.kind, self.window_s, self.threshold, &self.scope)
             == (other.kind, other.window_s, other.threshold, &other.scope)
     }
-
-    /// The rule with its state, for people.
-    pub(super) fn view(self, state: &State) -> RuleView {
-        let status = match (self.enabled, &state.error, state.firing) {
-            (false, ..) => "paused",
-            (true, Some(_), _) => "error",
-            (true, None, true) => "firing",
-            (true, None, false) => "normal",
-        };
-        let state = StateView {
-            status,
-            since: rfc3339(state.since_ms),
-            last_evaluated: state.last_evaluated_ms.map(rfc3339),
-            last_value: state.last_value,
-            error: state.error.clone(),
-        };
-        RuleView { rule: self, state }
-    }
 }
 
 impl Threshold {
@@ -203,12 +166,5 @@ pub(super) mod tests {
         assert!(matches!(check(|rule| rule.scope.query = "(".into()), Err(RuleError::Scope(_))));
         assert!(matches!(check(|rule| rule.webhook.url = "http://127.0.0.1/".into()), Err(RuleError::Url(_))));
         assert!(matches!(check(|rule| rule.webhook.secret = Some("hunter2".into())), Err(RuleError::Secret)));
-    }
-
-    #[test]
-    fn the_secret_never_goes_out() {
-        let mut rule = rule("match");
-        rule.webhook.secret = Some("whsec_c2VjcmV0".into());
-        assert!(!serde_json::to_string(&rule.view(&State::default())).unwrap().contains("c2VjcmV0"));
     }
 }

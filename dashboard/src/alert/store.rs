@@ -5,9 +5,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
 
 use super::delivery::{Attempt, Delivery, Due, Receiver};
-use super::rule::{RULES_MAX, Rule, RuleError, RuleView};
+use super::message::{Message, Told};
+use super::rule::{RULES_MAX, Rule, RuleError};
 use super::sign;
 use super::state::State;
+use super::view::RuleView;
 use crate::database::{DatabaseError, rfc3339};
 
 /// A rule as it is stored, with everything that evaluating it takes.
@@ -17,13 +19,6 @@ pub(super) struct Stored {
     pub(super) version: i64,
     pub(super) rule: Rule,
     pub(super) state: State,
-}
-
-/// A message to be sent.
-#[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) event: &'static str,
-    pub(super) body: Value,
 }
 
 /// While one attempt runs nobody else may begin one; it never takes longer than this.
@@ -55,12 +50,12 @@ fn to_text<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String,
 pub(crate) fn rules(db: &Connection) -> Result<Vec<RuleView>, DatabaseError> {
     let mut all = all_stored(db)?;
     all.sort_by_key(|stored| (stored.rule.name.to_lowercase(), stored.id));
-    Ok(all.into_iter().map(|stored| stored.rule.view(&stored.state)).collect())
+    Ok(all.into_iter().map(|stored| RuleView::new(stored.rule, &stored.state)).collect())
 }
 
 /// One rule.
 pub(crate) fn rule(db: &Connection, id: i64) -> Result<Option<RuleView>, DatabaseError> {
-    Ok(one_stored(db, id)?.map(|stored| stored.rule.view(&stored.state)))
+    Ok(one_stored(db, id)?.map(|stored| RuleView::new(stored.rule, &stored.state)))
 }
 
 pub(super) fn all_stored(db: &Connection) -> Result<Vec<Stored>, DatabaseError> {
@@ -92,7 +87,7 @@ pub(crate) fn add_rule(
     )?;
     let mut rule = rule;
     (rule.id, rule.webhook.has_secret) = (Some(db.last_insert_rowid()), true);
-    Ok(Ok((rule.view(&state), secret)))
+    Ok(Ok((RuleView::new(rule, &state), secret)))
 }
 
 /// Puts a rule in place of the one with its id. The state goes on unless other events are counted now, or the rule
@@ -113,7 +108,7 @@ pub(crate) fn replace_rule(
         params![rule.enabled, to_text("rule", &rule)?, to_text("rule's state", &state)?, rule.given_secret(), id],
     )?;
     rule.id = Some(id);
-    Ok(Some(rule.view(&state)))
+    Ok(Some(RuleView::new(rule, &state)))
 }
 
 /// Deletes a rule; what it has not delivered yet is given up, the log of it stays. `false` when there is none.
@@ -173,7 +168,7 @@ pub(crate) fn queue_test(
     now_ms: i64,
 ) -> Result<Option<String>, DatabaseError> {
     let Some(stored) = one_stored(db, id)? else { return Ok(None) };
-    let message = Message { event: "alert.test", body: super::evaluate::test_body(&stored, base_url, now_ms) };
+    let message = Told { rule: &stored.rule, id: stored.id, base_url, now_ms }.trial();
     queue(db, id, &stored.rule.name, &message, now_ms, now_ms).map(Some)
 }
 
