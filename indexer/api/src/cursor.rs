@@ -17,12 +17,15 @@ impl<'t> Cursor<'t> {
     pub(crate) fn new(text: &'t str) -> Result<Self, QueryError> {
         if text.len() > TEXT_BYTES_MAX {
             let message = format!("the query has {} bytes; at most {TEXT_BYTES_MAX} are allowed", text.len());
-            return Err(QueryError::new(0..0, message));
+            let over = text.floor_char_boundary(TEXT_BYTES_MAX)..text.len();
+            return Err(QueryError::new(over, message).hint("take away what is marked, or ask in several queries"));
         }
         Ok(Self { text, at: 0 })
     }
 
     pub(crate) fn rest(&self) -> &'t str {
+        #[cfg(test)]
+        steps::count(1);
         self.text.get(self.at..).unwrap_or_default()
     }
 
@@ -45,12 +48,30 @@ impl<'t> Cursor<'t> {
     }
 
     pub(crate) fn skip_space(&mut self) {
-        self.at = self.text.len() - self.rest().trim_start().len();
+        let spaces = self.rest().len() - self.rest().trim_start().len();
+        #[cfg(test)]
+        steps::count(spaces);
+        self.at += spaces;
     }
 
     /// The character here as a span; empty at the end.
     pub(crate) fn here(&self) -> std::ops::Range<usize> {
         self.at..self.at + self.peek().map_or(0, char::len_utf8)
+    }
+
+    /// The word here as a span, or what stands in quotation marks; one character where there is neither, nothing at the
+    /// end.
+    pub(crate) fn word_here(&self) -> std::ops::Range<usize> {
+        let rest = self.rest();
+        let is_over = |letter: char| letter.is_whitespace() || "():<>\"[]{}".contains(letter);
+        let length = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.find('"').map(|end| end + 2),
+            None => Some(rest.find(is_over).unwrap_or(rest.len())),
+        };
+        match length {
+            Some(length) if length > 0 => self.at..self.at + length,
+            _ => self.here(),
+        }
     }
 
     /// The word here, if it is `word` in any case and something else than a longer word follows.
@@ -106,4 +127,25 @@ impl<'t> Cursor<'t> {
 pub(crate) fn too_deep(span: std::ops::Range<usize>) -> QueryError {
     QueryError::new(span, format!("the query is nested more than {DEPTH_MAX} levels deep"))
         .hint("take parentheses away that change nothing")
+}
+
+/// Counts what parsing looks at, so that tests can hold it against the length of the text.
+#[cfg(test)]
+pub(crate) mod steps {
+    use std::cell::Cell;
+
+    thread_local! {
+        static TAKEN: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(crate) fn count(steps: usize) {
+        TAKEN.with(|taken| taken.set(taken.get() + steps));
+    }
+
+    /// The steps that `work` takes.
+    pub(crate) fn of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+        let before = TAKEN.with(Cell::get);
+        let result = work();
+        (result, TAKEN.with(Cell::get) - before)
+    }
 }

@@ -8,6 +8,7 @@ use crate::ast::{Ast, Bound, Field, Range, Test};
 use crate::cursor::{Cursor, DEPTH_MAX, too_deep};
 use crate::error::QueryError;
 
+const COMPARISONS: &str = "write one of <, <=, >, >=";
 const SPECIAL: &str = "\\():<>\"*{}";
 
 /// Parses KQL.
@@ -15,7 +16,7 @@ const SPECIAL: &str = "\\():<>\"*{}";
 /// # Errors
 /// When the text is not KQL: what is wrong, where, and what to write instead.
 pub fn parse(text: &str) -> Result<Ast, QueryError> {
-    let mut parser = Parser { cursor: Cursor::new(text)?, depth: 0, prefix: String::new() };
+    let mut parser = Parser { cursor: Cursor::new(text)?, open: Vec::new(), prefix: String::new() };
     parser.cursor.skip_space();
     if parser.cursor.peek().is_none() {
         return Ok(Ast::All);
@@ -29,7 +30,8 @@ pub fn parse(text: &str) -> Result<Ast, QueryError> {
 
 struct Parser<'t> {
     cursor: Cursor<'t>,
-    depth: usize,
+    /// What was opened and is still to be closed, outermost first: `(` or `{`.
+    open: Vec<char>,
     /// `outer.` within `outer: { ... }`.
     prefix: String,
 }
@@ -71,21 +73,27 @@ impl Parser<'_> {
     }
 
     fn not_query(&mut self) -> Result<Ast, QueryError> {
+        let negations = self.negations()?;
+        let ast =
+            if self.cursor.peek() == Some('(') { self.within('(', ')', Self::or_query)? } else { self.condition()? };
         self.cursor.skip_space();
+        Ok((0..negations).fold(ast, |ast, _| Ast::not(ast)))
+    }
+
+    /// Takes every `not`.
+    fn negations(&mut self) -> Result<usize, QueryError> {
         let mut negations = 0;
-        while self.keyword("not")? {
+        loop {
+            self.cursor.skip_space();
+            let start = self.cursor.at;
+            if !self.keyword("not")? {
+                return Ok(negations);
+            }
             negations += 1;
             if negations > DEPTH_MAX {
-                return Err(too_deep(self.cursor.here()));
+                return Err(too_deep(start..start + "not".len()));
             }
         }
-        let mut ast =
-            if self.cursor.peek() == Some('(') { self.within('(', ')', Self::or_query)? } else { self.condition()? };
-        for _ in 0..negations {
-            ast = Ast::not(ast);
-        }
-        self.cursor.skip_space();
-        Ok(ast)
     }
 
     fn condition(&mut self) -> Result<Ast, QueryError> {
@@ -94,9 +102,18 @@ impl Parser<'_> {
         match self.cursor.peek() {
             Some(':') => {
                 let field = self.field(literal)?;
+                let colon = self.cursor.at;
                 self.cursor.next();
                 self.cursor.skip_space();
                 match self.cursor.peek() {
+                    Some(sign @ ('<' | '>')) => {
+                        let error = QueryError::new(colon..self.cursor.at + 1, "a comparison stands without a colon");
+                        Err(error.hint(format!("write field {sign} value")))
+                    }
+                    Some(':') => {
+                        let error = QueryError::new(self.cursor.here(), "one colon is enough");
+                        Err(error.hint("take it away, or write \\: for the character itself"))
+                    }
                     Some('{') => self.nested(&field),
                     Some('(') => self.within('(', ')', |parser| parser.values(&field)),
                     _ => self.value(&field),
@@ -114,8 +131,11 @@ impl Parser<'_> {
     }
 
     fn nested(&mut self, field: &Field) -> Result<Ast, QueryError> {
-        let (Field::Named(name) | Field::Pattern(name)) = field else { return Err(self.unexpected()) };
-        let outer = std::mem::replace(&mut self.prefix, format!("{name}."));
+        let inner = match field {
+            Field::Named(name) | Field::Pattern(name) => format!("{name}."),
+            Field::Default => String::new(),
+        };
+        let outer = std::mem::replace(&mut self.prefix, inner);
         let ast = self.within('{', '}', Self::or_query);
         self.prefix = outer;
         ast
@@ -127,14 +147,13 @@ impl Parser<'_> {
         loop {
             let mut all = Vec::new();
             loop {
-                self.cursor.skip_space();
-                let negated = self.keyword("not")?;
+                let negations = self.negations()?;
                 let ast = if self.cursor.peek() == Some('(') {
                     self.within('(', ')', |parser| parser.values(field))?
                 } else {
                     self.value(field)?
                 };
-                all.push(if negated { Ast::not(ast) } else { ast });
+                all.push((0..negations).fold(ast, |ast, _| Ast::not(ast)));
                 if !self.keyword("and")? {
                     break;
                 }
@@ -161,7 +180,7 @@ impl Parser<'_> {
         let inclusive = self.cursor.eat("=");
         if matches!(self.cursor.peek(), Some('<' | '>' | '=' | ':')) {
             let error = QueryError::new(start..self.cursor.here().end, "this is not a comparison");
-            return Err(error.hint("write one of <, <=, >, >="));
+            return Err(error.hint(COMPARISONS));
         }
         self.cursor.skip_space();
         let literal = self.literal()?;
@@ -177,6 +196,10 @@ impl Parser<'_> {
 
     fn field(&self, literal: Literal) -> Result<Field, QueryError> {
         if !literal.quoted && literal.text.contains(char::is_whitespace) {
+            if literal.text.ends_with('=') && matches!(self.cursor.peek(), Some('<' | '>')) {
+                let sign = literal.span.end - 1..self.cursor.here().end;
+                return Err(QueryError::new(sign, "this is not a comparison").hint(COMPARISONS));
+            }
             return Err(side_by_side(self.cursor.text, &literal.span));
         }
         Ok(match literal.pattern {
@@ -192,6 +215,11 @@ impl Parser<'_> {
         match self.cursor.peek() {
             Some(':' | '<' | '>') if !literal.quoted && literal.text.contains(char::is_whitespace) => {
                 Err(side_by_side(self.cursor.text, &literal.span))
+            }
+            Some(':' | '<' | '>') if literal.quoted => {
+                let error = QueryError::new(literal.span.clone(), "two conditions stand side by side");
+                Err(error
+                    .hint("put `and` or `or` before what is marked if it is a field, or take away what follows it"))
             }
             Some(':') => {
                 let span = literal.span.start..self.cursor.at + 1;
@@ -212,25 +240,32 @@ impl Parser<'_> {
     ) -> Result<T, QueryError> {
         let opened = self.cursor.here();
         self.cursor.next();
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(too_deep(opened));
+        self.open.push(open);
+        if self.open.len() > DEPTH_MAX {
+            return Err(too_deep(opened.clone()));
         }
         self.cursor.skip_space();
-        if self.cursor.peek() == Some(close) {
-            let span = opened.start..self.cursor.here().end;
-            return Err(QueryError::new(span, format!("there is nothing between {open} and {close}")));
+        let never_closed =
+            || QueryError::new(opened.clone(), format!("this {open} is never closed")).hint(format!("add {close}"));
+        match self.cursor.peek() {
+            None => return Err(never_closed()),
+            Some(letter) if letter == close => {
+                let span = opened.start..self.cursor.here().end;
+                let error = QueryError::new(span, format!("there is nothing between {open} and {close}"));
+                return Err(error.hint("write a condition there, or take both away"));
+            }
+            Some(_) => {}
         }
         let result = inner(self)?;
         self.cursor.skip_space();
-        self.depth -= 1;
         match self.cursor.peek() {
             Some(letter) if letter == close => {
+                self.open.pop();
                 self.cursor.next();
                 self.cursor.skip_space();
                 Ok(result)
             }
-            None => Err(QueryError::new(opened, format!("this {open} is never closed")).hint(format!("add {close}"))),
+            None => Err(never_closed()),
             Some(_) => Err(self.unexpected()),
         }
     }
@@ -305,30 +340,26 @@ impl Parser<'_> {
 
     fn unexpected(&self) -> QueryError {
         let here = self.cursor.here();
-        let Some(letter) = self.cursor.peek() else {
-            let before = self.cursor.text.get(..self.cursor.at).unwrap_or_default().trim_end();
-            return match before.chars().last() {
-                Some(':' | '<' | '>' | '=') => {
-                    QueryError::new(here, "a value is missing at the end").hint("write the value, or * for any value")
-                }
-                _ => QueryError::new(here, "the query ends too early"),
-            };
+        let missing = |place: &str| {
+            QueryError::new(here.start..here.start, format!("a value is missing {place}"))
+                .hint("write the value, or * for any value")
         };
-        for word in ["and", "or", "not"] {
-            if self.cursor.at_word(word) {
-                let span = here.start..here.start + word.len();
-                return if word == "not" {
-                    let error = QueryError::new(span, "`not` can't stand directly after a condition");
-                    error.hint("write `and not` or `or not`")
-                } else {
-                    let error = QueryError::new(span, format!("`{word}` needs a condition before it"));
-                    error.hint(format!("take it away, or write \"{word}\" if it is the word you look for"))
-                };
-            }
+        let Some(letter) = self.cursor.peek() else { return missing("at the end") };
+        if let Some(word) = ["and", "or", "not"].into_iter().find(|word| self.cursor.at_word(word)) {
+            let span = here.start..here.start + word.len();
+            return match word {
+                "not" => QueryError::new(span, "`not` can't stand directly after a condition")
+                    .hint("write `and not` or `or not`"),
+                _ => QueryError::new(span, format!("`{word}` needs a condition before it"))
+                    .hint(format!("take it away, or write \"{word}\" if it is the word you look for")),
+            };
         }
         match letter {
             ')' | '}' => {
                 let open = if letter == ')' { '(' } else { '{' };
+                if self.open.last() == Some(&open) {
+                    return missing(&format!("before {letter}"));
+                }
                 let error = QueryError::new(here, format!("this {letter} closes nothing"));
                 error.hint(format!("take it away, add {open} before it, or write \\{letter} for the character itself"))
             }
@@ -336,7 +367,8 @@ impl Parser<'_> {
                 .hint(format!("write \\{letter} for the character itself")),
             '{' => QueryError::new(here, "{ may stand only after a field and a colon")
                 .hint("write field: { inner: value }, or \\{ for the character itself"),
-            _ => QueryError::new(here, "two conditions stand side by side").hint("put `and` or `or` between them"),
+            _ => QueryError::new(self.cursor.word_here(), "two conditions stand side by side")
+                .hint("put `and` or `or` between them"),
         }
     }
 }
@@ -360,120 +392,4 @@ fn side_by_side(text: &str, span: &Span<usize>) -> QueryError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn named(field: &str, test: Test) -> Ast {
-        Ast::Leaf { field: Field::Named(field.into()), test }
-    }
-
-    fn words(field: &str, text: &str) -> Ast {
-        named(field, Test::Words(text.into()))
-    }
-
-    fn bare(text: &str) -> Ast {
-        Ast::Leaf { field: Field::Default, test: Test::Words(text.into()) }
-    }
-
-    #[test]
-    fn or_is_weaker_than_and_is_weaker_than_not() {
-        let expected = Ast::Or(vec![words("a", "1"), Ast::And(vec![words("b", "2"), Ast::not(words("c", "3"))])]);
-        assert_eq!(parse("a:1 OR b: 2 and NOT c :3"), Ok(expected));
-    }
-
-    #[test]
-    fn unquoted_values_hold_spaces() {
-        assert_eq!(
-            parse("message: connection refused  and x:y"),
-            Ok(Ast::And(vec![words("message", "connection refused"), words("x", "y"),]))
-        );
-        assert_eq!(parse("  time out  "), Ok(bare("time out")));
-        assert_eq!(parse(r"rock \and roll"), Ok(bare("rock and roll")));
-    }
-
-    #[test]
-    fn values_in_parentheses_share_the_field() {
-        let expected = Ast::Or(vec![
-            words("level", "error"),
-            Ast::And(vec![words("level", "warn"), Ast::not(words("level", "x y"))]),
-        ]);
-        assert_eq!(parse("level: (error or warn and not x y)"), Ok(expected));
-    }
-
-    #[test]
-    fn ranges_wildcards_and_existence() {
-        let bound = Some(Bound { value: "500".into(), inclusive: true });
-        assert_eq!(parse("s>=500"), Ok(named("s", Test::Range(Range { lower: bound, upper: None }))));
-        assert_eq!(parse("host: web*?"), Ok(named("host", Test::Pattern(r"web*\?".into()))));
-        assert_eq!(parse("host: \"web*\""), Ok(named("host", Test::Phrase { text: "web*".into(), slop: 0 })));
-        assert_eq!(parse("host:*"), Ok(named("host", Test::Exists)));
-        assert_eq!(parse("*"), Ok(Ast::All));
-        assert_eq!(parse("*:*"), Ok(Ast::All));
-        let field = Field::Pattern("http.*".into());
-        assert_eq!(parse("http.*: x"), Ok(Ast::Leaf { field, test: Test::Words("x".into()) }));
-    }
-
-    #[test]
-    fn nested_fields_are_prefixed() {
-        let expected = Ast::And(vec![words("a.b", "1"), words("a.c", "2")]);
-        assert_eq!(parse("a:{ b: 1 and c: 2 }"), Ok(expected));
-    }
-
-    #[test]
-    fn escapes() {
-        assert_eq!(parse(r"path: C\:\\x\*"), Ok(words("path", r"C:\x*")));
-        assert_eq!(
-            parse(r#"m: "a \"b\" \u0041\n""#),
-            Ok(named("m", Test::Phrase { text: "a \"b\" A\n".into(), slop: 0 }))
-        );
-    }
-
-    #[test]
-    fn errors_say_where_and_what_to_write() {
-        for (text, at, message, hint) in [
-            (
-                "level: error message: x",
-                "message",
-                "side by side",
-                "level: error and message".trim_start_matches("level: "),
-            ),
-            ("level: \"error", "\"error", "never closed", "add \""),
-            ("(a or b", "(", "never closed", "add )"),
-            ("a or", "or", "needs a condition after", "take it away"),
-            ("and b", "and", "needs a condition before", "take it away"),
-            ("a)", ")", "closes nothing", "take it away"),
-            ("level:", "", "value is missing", "* for any"),
-            (": x", ":", "field name is missing", "\\:"),
-            ("time: 10:30", "10:", "colon", "\"10:30\""),
-            ("a not b", "not", "directly after", "and not"),
-            ("a > b*", "b*", "wildcard", "quotation"),
-            ("a >> 5", ">>", "comparison", ">="),
-            ("()", "()", "nothing between", ""),
-        ] {
-            let error = parse(text).err().unwrap_or_else(|| panic!("{text} was accepted"));
-            assert_eq!(text.get(error.span.clone()), Some(at), "{text}: {error:?}");
-            assert!(error.message.contains(message), "{text}: {error:?}");
-            assert!(error.hint.clone().unwrap_or_default().contains(hint), "{text}: {error:?}");
-        }
-    }
-
-    #[test]
-    fn depth_and_length_are_bounded() {
-        for deep in
-            ["(".repeat(60_000), format!("a:{}", "(".repeat(20_000)), "a:{".repeat(20_000), "not ".repeat(16_000) + "a"]
-        {
-            assert!(parse(&deep).err().is_some_and(|error| error.message.contains("deep")), "{}", &deep[..9]);
-        }
-        assert!(parse(&"a".repeat(70_000)).err().is_some_and(|error| error.message.contains("bytes")));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn anything_is_parsed_or_refused_within_its_text(text in "[ a-c:()<>=\"*\\\\{}üandort]{0,40}") {
-            if let Err(error) = parse(&text) {
-                proptest::prop_assert!(text.get(error.span.clone()).is_some(), "{:?} {:?}", text, error);
-                let _ = error.caret(&text);
-            }
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,8 @@ mod error;
 pub mod evaluate;
 pub mod kql;
 pub mod lucene;
+#[cfg(test)]
+mod mistakes;
 pub mod percent;
 mod print;
 pub mod text;
