@@ -52,6 +52,7 @@ use crate::access::Logins;
 use crate::access::guard::{self, Guard};
 use crate::config::{Config, Identity};
 use crate::query::error::EsError;
+use crate::store::names::Expand;
 use crate::store::{IndexFacts, Store};
 
 /// A time that no event has, for requests that want the types of indexes and no documents.
@@ -262,10 +263,15 @@ async fn changing<T: Send + 'static>(
     done.map_err(|_| EsError::internal("the change failed; the log of the program says why"))?
 }
 
-/// What is known of the indexes that an address names.
-fn chosen_facts(api: &Api, index: &str, params: &mut params::Params) -> Result<Vec<IndexFacts>, EsError> {
+/// What is known of the indexes that an address names; wildcards stand for what the address says, or for `expand`.
+fn chosen_facts(
+    api: &Api,
+    index: &str,
+    expand: Expand,
+    params: &mut params::Params,
+) -> Result<Vec<IndexFacts>, EsError> {
     let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
-    match api.store.facts(index) {
+    match api.store.facts_expanding(index, params.expand(expand)?) {
         Err(_) if ignore_unavailable => Ok(Vec::new()),
         found => Ok(found?),
     }

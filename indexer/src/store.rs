@@ -60,7 +60,7 @@ use catalog::{Catalog, IndexState};
 pub(crate) use erase::Doomed;
 pub(crate) use flush::FlushError;
 use manifest::{Edit, IndexMeta, Manifest, MarkMeta};
-pub(crate) use names::NoSuchIndex;
+pub(crate) use names::{Expand, NoSuchIndex};
 pub(crate) use open::OpenError;
 pub(crate) use part::Part;
 use part::{PartId, Place};
@@ -157,7 +157,20 @@ impl Store {
     /// # Errors
     /// When the expression names an index that does not exist.
     pub(crate) fn view(&self, expression: &str, time_ns: Option<&RangeInclusive<i64>>) -> Result<View, NoSuchIndex> {
-        self.catalog.load().view(expression, time_ns)
+        self.view_expanding(expression, Expand::All, time_ns)
+    }
+
+    /// As [`view`](Self::view), with wildcards that stand for some of the indexes only.
+    ///
+    /// # Errors
+    /// When the expression names an index that does not exist.
+    pub(crate) fn view_expanding(
+        &self,
+        expression: &str,
+        expand: Expand,
+        time_ns: Option<&RangeInclusive<i64>>,
+    ) -> Result<View, NoSuchIndex> {
+        self.catalog.load().view(expression, expand, time_ns)
     }
 
     /// What there is.

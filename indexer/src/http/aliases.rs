@@ -18,6 +18,7 @@ use crate::query::strict::Members;
 use crate::store::catalog::Catalog;
 use crate::store::facts::{Alias, Facts};
 use crate::store::names;
+use crate::store::names::Expand;
 
 /// Actions of one request.
 const ACTIONS_MAX: usize = 1000;
@@ -63,7 +64,7 @@ pub(super) fn valid_name(name: String) -> Result<String, EsError> {
 /// `GET _alias`, `<index>/_alias`, `_alias/<name>`, `<index>/_alias/<name>`.
 async fn show(api: &Api, method: &Method, index: &str, name: Option<&str>, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
-    let facts = super::chosen_facts(api, index, &mut params)?;
+    let facts = super::chosen_facts(api, index, Expand::All, &mut params)?;
     params.end("/_alias")?;
     let patterns: Vec<Wildcard> = name.unwrap_or("*").split(',').map(Wildcard::new).collect();
     let fits =

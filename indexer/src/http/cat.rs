@@ -143,7 +143,7 @@ impl Asked {
         let help = params.flag("help")?.unwrap_or(false);
         let wanted = params.list("h");
         let order = params.list("s").unwrap_or_default();
-        params.ignore(&["time", "ts", "expand_wildcards", "ignore_unavailable"]);
+        params.ignore(&["time", "ts", "ignore_unavailable"]);
         params.end("/_cat")?;
         if help {
             return Ok(answer::text(explained(columns)));

@@ -16,6 +16,7 @@ use super::params::Params;
 use super::{Api, settings, stats};
 use crate::query::error::EsError;
 use crate::store::mapping::render;
+use crate::store::names::Expand;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -47,8 +48,9 @@ async fn health(State(api): State<Api>, Path(index): Path<String>, query: RawQue
         "wait_for_no_initializing_shards",
         "wait_for_events",
     ]);
+    let expand = params.expand(Expand::All)?;
     params.end("/_cluster/health")?;
-    let summaries = stats::chosen(&api, &index)?;
+    let summaries = stats::chosen(&api, &index, expand)?;
     let (shards, color) = (summaries.len(), color(api.board.is_ready()));
     let mut shown = json!({
         "cluster_name": "logmill",
@@ -111,6 +113,7 @@ async fn state_of(state: State<Api>, Path(metrics): Path<String>, query: RawQuer
 async fn state_in(State(api): State<Api>, Path((metrics, index)): Path<(String, String)>, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["flat_settings", "ignore_unavailable", "wait_for_metadata_version", "wait_for_timeout"]);
+    let expand = params.expand(Expand::All)?;
     params.end("/_cluster/state")?;
     const KNOWN: [&str; 7] =
         ["version", "master_node", "cluster_manager_node", "blocks", "nodes", "metadata", "routing_table"];
@@ -122,7 +125,7 @@ async fn state_in(State(api): State<Api>, Path((metrics, index)): Path<(String, 
         )));
     }
     let is_asked = |metric: &str| asked.contains(&"_all") || asked.contains(&metric);
-    let summaries = stats::chosen(&api, &index)?;
+    let summaries = stats::chosen(&api, &index, expand)?;
     let mut shown = Map::new();
     let mut add = |key: &str, value: Value| drop(shown.insert(key.to_owned(), value));
     add("cluster_name", json!("logmill"));
@@ -145,7 +148,7 @@ async fn state_in(State(api): State<Api>, Path((metrics, index)): Path<(String, 
         add("nodes", json!({ NODE: node }));
     }
     if is_asked("metadata") {
-        let view = api.store.view(&index, Some(&super::NO_PARTS))?;
+        let view = api.store.view_expanding(&index, expand, Some(&super::NO_PARTS))?;
         let one = |summary: &crate::store::IndexSummary| {
             let mapping = view.mappings.get(&summary.name).map(|mapping| render::shown(mapping)).unwrap_or_default();
             let facts = api.store.facts(&summary.name).unwrap_or_default().into_iter().next();

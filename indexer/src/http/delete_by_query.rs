@@ -20,6 +20,7 @@ use crate::query::limits::Allowance;
 use crate::query::matching::matching;
 use crate::query::strict::Members;
 use crate::store::Doomed;
+use crate::store::names::Expand;
 
 /// What Elasticsearch takes for a batch unless told.
 const BATCH_DOCS: u64 = 1000;
@@ -28,6 +29,7 @@ const BATCH_DOCS: u64 = 1000;
 struct Asked {
     index: String,
     ignore_unavailable: bool,
+    expand: Expand,
     query: Clause,
     /// Whether documents that changed meanwhile are only counted.
     proceed: bool,
@@ -61,7 +63,7 @@ pub(super) async fn delete_by_query(
     let asked = Asked::read(index, &mut params, body)?;
     params.end("/{index}/_delete_by_query")?;
     // What makes no sense is refused before a task is made of it.
-    api.store.view(&asked.index, Some(&super::NO_PARTS)).map(drop).or_else(|missing| {
+    api.store.view_expanding(&asked.index, asked.expand, Some(&super::NO_PARTS)).map(drop).or_else(|missing| {
         match asked.ignore_unavailable {
             true => Ok(()),
             false => Err(EsError::from(missing)),
@@ -118,8 +120,9 @@ impl Asked {
         super::bulk::Refresh::read(params)?;
         params.ignore(&["scroll", "timeout", "search_timeout", "stats", "version", "wait_for_active_shards"]);
         let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
+        let expand = params.expand(Expand::Visible)?;
         let query = query.ok_or_else(missing)?;
-        Ok(Self { index, ignore_unavailable, query, proceed, max_docs, batch, rate })
+        Ok(Self { index, ignore_unavailable, expand, query, proceed, max_docs, batch, rate })
     }
 }
 
@@ -155,9 +158,10 @@ async fn run(api: &Api, task: &Arc<Task>, asked: Asked) -> Result<Value, EsError
     let started = Instant::now();
     let shared = api.0.clone();
     let (query, cancelled) = (asked.query.clone(), task.cancelled.clone());
-    let (index, ignore_unavailable, max_docs) = (asked.index.clone(), asked.ignore_unavailable, asked.max_docs);
+    let (index, expand, max_docs) = (asked.index.clone(), asked.expand, asked.max_docs);
+    let ignore_unavailable = asked.ignore_unavailable;
     let found = api.searches.run(move || {
-        let view = search::view(&shared, &search::Asked { ignore_unavailable, ..search::Asked::of(&index) })?;
+        let view = search::view(&shared, &search::Asked { ignore_unavailable, expand, ..search::Asked::of(&index) })?;
         matching(&view, &query, max_docs, &Allowance::new(None, cancelled))
     });
     let found = found.await?;

@@ -9,6 +9,7 @@ use super::params::Params;
 use crate::query::error::EsError;
 use crate::query::execute::Shards;
 use crate::store::View;
+use crate::store::names::Expand;
 use crate::store::seal::Force;
 
 pub(super) async fn force_merge_all(state: State<Api>, query: RawQuery) -> Answer {
@@ -28,7 +29,8 @@ pub(super) async fn force_merge(State(api): State<Api>, Path(index): Path<String
     let expunge_only = params.flag("only_expunge_deletes")?.unwrap_or(false);
     let waits = params.flag("wait_for_completion")?.unwrap_or(true);
     // Memory always goes to disk first: sealed is what is on disk.
-    params.ignore(&["flush", "expand_wildcards", "allow_no_indices"]);
+    params.ignore(&["flush", "allow_no_indices"]);
+    let expand = params.expand(Expand::Visible)?;
     params.end("/{index}/_forcemerge")?;
     if splits_max.is_some() && expunge_only {
         return Err(EsError::new(
@@ -41,7 +43,7 @@ pub(super) async fn force_merge(State(api): State<Api>, Path(index): Path<String
     if !waits {
         return Err(EsError::argument("[wait_for_completion=false] is not supported: there are no tasks to ask for"));
     }
-    let view = match api.store.view(&index, Some(&super::NO_PARTS)) {
+    let view = match api.store.view_expanding(&index, expand, Some(&super::NO_PARTS)) {
         Err(_) if ignore_unavailable => View::default(),
         found => found?,
     };

@@ -13,6 +13,7 @@ use crate::query::error::EsError;
 use crate::query::strict::Members;
 use crate::store::directory::{Directory, ENTRIES_MAX, Policy, duration_ms};
 use crate::store::facts::{Facts, backing_name};
+use crate::store::names::Expand;
 use crate::store::settings::LIFECYCLE_NAME;
 
 const PHASES: [&str; 5] = ["hot", "warm", "cold", "frozen", "delete"];
@@ -139,7 +140,7 @@ pub(super) async fn explain(State(api): State<Api>, Path(index): Path<String>, q
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["only_errors"]);
     let only_managed = params.flag("only_managed")?.unwrap_or(false);
-    let found = super::chosen_facts(&api, &index, &mut params)?;
+    let found = super::chosen_facts(&api, &index, Expand::Visible, &mut params)?;
     params.end("/_ilm/explain")?;
     let now_ms = jiff::Timestamp::now().as_millisecond();
     let mut shown = Map::new();

@@ -16,6 +16,7 @@ use crate::query::strict::Members;
 use crate::store::directory::{Body as Asked, FactsError};
 use crate::store::facts::backing_name;
 use crate::store::mapping::{MappingError, render};
+use crate::store::names::Expand;
 use crate::store::settings::SettingsError;
 use crate::store::{ChangeError, View};
 
@@ -25,7 +26,8 @@ const REFRESH_WAIT: Duration = Duration::from_secs(30);
 /// The chosen indexes, no parts.
 pub(super) fn chosen(api: &Api, index: &str, params: &mut Params) -> Result<View, EsError> {
     let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
-    match api.store.view(index, Some(&super::NO_PARTS)) {
+    let expand = params.expand(Expand::Visible)?;
+    match api.store.view_expanding(index, expand, Some(&super::NO_PARTS)) {
         Err(_) if ignore_unavailable => Ok(View::default()),
         found => Ok(found?),
     }
@@ -110,7 +112,7 @@ pub(super) async fn remove(api: &Api, name: &str) -> Result<(), EsError> {
 pub(super) async fn delete(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["timeout"]);
-    let found = super::chosen_facts(&api, &index, &mut params)?;
+    let found = super::chosen_facts(&api, &index, Expand::Visible, &mut params)?;
     params.end("/{index}")?;
     if index.contains(['*', '?']) || index == "_all" {
         return Err(EsError::argument(
@@ -145,7 +147,7 @@ pub(super) async fn describe(State(api): State<Api>, Path(index): Path<String>, 
     let mut params = Params::new(query.0.as_deref());
     let flat = params.flag("flat_settings")?.unwrap_or(false);
     params.ignore(&["include_defaults", "features"]);
-    let found = super::chosen_facts(&api, &index, &mut params)?;
+    let found = super::chosen_facts(&api, &index, Expand::Visible, &mut params)?;
     params.end("/{index}")?;
     let mut shown = Map::new();
     for known in found {
@@ -166,7 +168,7 @@ pub(super) async fn describe(State(api): State<Api>, Path(index): Path<String>, 
 
 pub(super) async fn resolve(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
-    let found = super::chosen_facts(&api, &index, &mut params)?;
+    let found = super::chosen_facts(&api, &index, Expand::Visible, &mut params)?;
     params.end("/_resolve/index")?;
     let (mut indices, mut streams) = (Vec::new(), Vec::new());
     let mut aliases: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();

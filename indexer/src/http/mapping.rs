@@ -14,6 +14,7 @@ use super::templates::said::read_mapping;
 use crate::query::error::EsError;
 use crate::store::facts::Facts;
 use crate::store::mapping::{Declared, Kept, render};
+use crate::store::names::Expand;
 
 pub(super) async fn of_all(state: State<Api>, query: RawQuery) -> Answer {
     of_index(state, Path("_all".to_owned()), query).await
@@ -63,12 +64,13 @@ pub(super) async fn of_fields(
 pub(super) async fn put(State(api): State<Api>, Path(index): Path<String>, query: RawQuery, body: Body) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["timeout", "ignore_unavailable", "write_index_only"]);
+    let expand = params.expand(Expand::Visible)?;
     params.end("/_mapping")?;
     let more = read_mapping(api.bodies.read_json(body).await?)?;
     super::changing(&api, move |store| {
         store.amend(|catalog| {
             let mut changed = BTreeMap::new();
-            for name in catalog.resolve(&index)? {
+            for name in catalog.resolve_expanding(&index, expand)? {
                 let Some(state) = catalog.indexes.get(name) else { continue };
                 let merged = state.mapping.declared().merged(&more)?;
                 check(&merged, &state.mapping)?;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use logmill_indexer_api::percent::decode_query;
 
 use crate::query::error::EsError;
+use crate::store::names::Expand;
 
 /// Parameters that every endpoint takes, and those that only tell clusters and clients how to go about it.
-const HARMLESS: [&str; 24] = [
+const HARMLESS: [&str; 23] = [
     "pretty",
     "human",
     "error_trace",
@@ -18,7 +19,6 @@ const HARMLESS: [&str; 24] = [
     "request_cache",
     "search_type",
     "allow_no_indices",
-    "expand_wildcards",
     "ignore_throttled",
     "ccs_minimize_roundtrips",
     "pre_filter_shard_size",
@@ -69,6 +69,11 @@ impl Params {
             .map(|text| text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
     }
 
+    /// `expand_wildcards`, or what holds without it.
+    pub(super) fn expand(&mut self, default: Expand) -> Result<Expand, EsError> {
+        self.take("expand_wildcards").map_or(Ok(default), |text| expand(&text))
+    }
+
     pub(super) fn ignore(&mut self, keys: &[&str]) {
         for key in keys {
             self.0.remove(*key);
@@ -77,12 +82,19 @@ impl Params {
 
     /// Everything must have been taken.
     pub(super) fn end(mut self, path: &str) -> Result<(), EsError> {
+        // Where nothing is chosen by wildcards it changes nothing, but must still be one.
+        self.expand(Expand::All)?;
         self.ignore(&HARMLESS);
         match self.0.keys().next() {
             None => Ok(()),
             Some(key) => Err(EsError::argument(format!("request [{path}] contains unsupported parameter: [{key}]"))),
         }
     }
+}
+
+/// Reads `expand_wildcards`.
+pub(super) fn expand(text: &str) -> Result<Expand, EsError> {
+    Expand::read(text).map_err(|word| EsError::argument(format!("No valid expand wildcard value [{word}]")))
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ use crate::query::plan;
 use crate::query::request::{self, SearchRequest, SourceFilter, TotalHits};
 use crate::query::sort::SortField;
 use crate::store::View;
+use crate::store::names::Expand;
 
 /// What an address asks for besides the body.
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ pub(super) struct Asked {
     pub(super) index: String,
     pub(super) ignore_unavailable: bool,
     pub(super) allow_no_indices: bool,
+    pub(super) expand: Expand,
     /// `hits.total` as a bare number, as version 6 had it.
     pub(super) total_as_int: bool,
     pub(super) typed_keys: bool,
@@ -56,6 +58,7 @@ impl Asked {
             index: index.to_owned(),
             ignore_unavailable: false,
             allow_no_indices: true,
+            expand: Expand::Visible,
             total_as_int: false,
             typed_keys: false,
             scroll: None,
@@ -68,6 +71,7 @@ impl Asked {
         Ok(Self {
             ignore_unavailable: params.flag("ignore_unavailable")?.unwrap_or(false),
             allow_no_indices: params.flag("allow_no_indices")?.unwrap_or(true),
+            expand: params.expand(Expand::Visible)?,
             total_as_int: params.flag("rest_total_hits_as_int")?.unwrap_or(false),
             typed_keys: params.flag("typed_keys")?.unwrap_or(false),
             opaque_id: tasks::opaque_id(headers),
@@ -192,7 +196,7 @@ pub(super) fn query_of(params: &mut Params) -> Result<Option<Clause>, EsError> {
 pub(super) fn view(shared: &Shared, asked: &Asked) -> Result<View, EsError> {
     let mut expression = asked.index.clone();
     loop {
-        match shared.store.view(&expression, None) {
+        match shared.store.view_expanding(&expression, asked.expand, None) {
             Ok(view) if view.mappings.is_empty() && !asked.allow_no_indices => {
                 return Err(EsError::no_index(&asked.index));
             }

@@ -13,6 +13,7 @@ use super::params::Params;
 use crate::query::error::EsError;
 use crate::store::IndexFacts;
 use crate::store::facts::Facts;
+use crate::store::names::Expand;
 use crate::store::settings::Settings;
 
 /// Every setting of an index by its full name: what was put, and what is so anyway.
@@ -47,7 +48,7 @@ fn show(api: &Api, index: &str, name: Option<&str>, query: &RawQuery) -> Answer 
     let flat = params.flag("flat_settings")?.unwrap_or(false);
     let names = params.take("name");
     params.ignore(&["include_defaults"]);
-    let found = super::chosen_facts(api, index, &mut params)?;
+    let found = super::chosen_facts(api, index, Expand::All, &mut params)?;
     params.end("/_settings")?;
     let patterns: Vec<Wildcard> = name.or(names.as_deref()).unwrap_or("*").split(',').map(Wildcard::new).collect();
     let mut shown = Map::new();
@@ -68,6 +69,7 @@ pub(super) async fn put(State(api): State<Api>, Path(index): Path<String>, query
     let mut params = Params::new(query.0.as_deref());
     let preserve = params.flag("preserve_existing")?.unwrap_or(false);
     params.ignore(&["timeout", "ignore_unavailable", "reopen", "flat_settings"]);
+    let expand = params.expand(Expand::Visible)?;
     params.end("/_settings")?;
     let body = api.bodies.read_json(body).await?;
     let body = body.get("settings").cloned().unwrap_or(body);
@@ -78,7 +80,7 @@ pub(super) async fn put(State(api): State<Api>, Path(index): Path<String>, query
     super::changing(&api, move |store| {
         store.amend(|catalog| {
             let mut changed = BTreeMap::new();
-            for name in catalog.resolve(&index)? {
+            for name in catalog.resolve_expanding(&index, expand)? {
                 let Some(state) = catalog.indexes.get(name) else { continue };
                 let mut facts = Facts::clone(&state.facts);
                 let mut asked = asked.clone();

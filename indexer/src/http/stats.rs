@@ -12,6 +12,7 @@ use super::node::{NODE, color};
 use super::params::Params;
 use crate::query::error::EsError;
 use crate::query::execute::Shards;
+use crate::store::names::Expand;
 use crate::store::part::Place;
 use crate::store::{IndexSummary, Part};
 
@@ -50,8 +51,8 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 /// The indexes that an expression means.
-pub(super) fn chosen(api: &Api, index: &str) -> Result<Vec<IndexSummary>, EsError> {
-    let view = api.store.view(index, Some(&super::NO_PARTS))?;
+pub(super) fn chosen(api: &Api, index: &str, expand: Expand) -> Result<Vec<IndexSummary>, EsError> {
+    let view = api.store.view_expanding(index, expand, Some(&super::NO_PARTS))?;
     Ok(api.store.indices().into_iter().filter(|summary| view.mappings.contains_key(&summary.name)).collect())
 }
 
@@ -81,6 +82,7 @@ fn stats(api: &Api, index: &str, metrics: &str, query: &RawQuery) -> Answer {
     let level = params.take("level").unwrap_or_else(|| "indices".to_owned());
     params.ignore(&["completion_fields", "fielddata_fields", "fields", "forbid_closed_indices", "groups"]);
     params.ignore(&["include_segment_file_sizes", "include_unloaded_segments", "timeout"]);
+    let expand = params.expand(Expand::Visible)?;
     params.end("/_stats")?;
     let asked: Vec<&str> = metrics.split(',').map(str::trim).collect();
     for metric in &asked {
@@ -101,8 +103,8 @@ fn stats(api: &Api, index: &str, metrics: &str, query: &RawQuery) -> Answer {
             "level parameter must be one of [cluster] or [indices] or [shards] but was [{level}]"
         )));
     }
-    let summaries = chosen(api, index)?;
-    let view = api.store.view(index, None)?;
+    let summaries = chosen(api, index, expand)?;
+    let view = api.store.view_expanding(index, expand, None)?;
     let mut all = Sizes::default();
     let mut indices = Map::new();
     for summary in &summaries {
@@ -180,8 +182,9 @@ async fn segments(State(api): State<Api>, Path(index): Path<String>, query: RawQ
     let mut params = Params::new(query.0.as_deref());
     let human = params.flag("human")?.unwrap_or(false);
     params.ignore(&["verbose", "ignore_unavailable"]);
+    let expand = params.expand(Expand::Visible)?;
     params.end("/_segments")?;
-    let view = api.store.view(&index, None)?;
+    let view = api.store.view_expanding(&index, expand, None)?;
     let mut indices: Map<String, Value> = view.mappings.keys().map(|name| (name.to_string(), json!({}))).collect();
     for part in &view.parts {
         if let Some(of_index) = indices.get_mut(part.index.as_ref()).and_then(Value::as_object_mut) {
@@ -226,8 +229,9 @@ async fn flush_all(state: State<Api>, query: RawQuery) -> Answer {
 async fn flush(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["force", "wait_if_ongoing", "ignore_unavailable"]);
+    let expand = params.expand(Expand::Visible)?;
     params.end("/_flush")?;
-    let count = chosen(&api, &index)?.len();
+    let count = chosen(&api, &index, expand)?.len();
     let store = api.store.clone();
     let flushed = tokio::task::spawn_blocking(move || store.flush()).await.map_err(EsError::internal)?;
     flushed.map_err(EsError::internal)?;
@@ -242,6 +246,7 @@ async fn clear_caches_all(state: State<Api>, query: RawQuery) -> Answer {
 async fn clear_caches(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["fielddata", "fields", "query", "request", "ignore_unavailable", "index"]);
+    let expand = params.expand(Expand::Visible)?;
     params.end("/_cache/clear")?;
-    Ok(answer::json(&json!({ "_shards": Shards::of(chosen(&api, &index)?.len()) })))
+    Ok(answer::json(&json!({ "_shards": Shards::of(chosen(&api, &index, expand)?.len()) })))
 }

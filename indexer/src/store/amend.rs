@@ -11,6 +11,7 @@ use super::directory::{Body, Directory, FactsError};
 use super::facts::Facts;
 use super::manifest::{Amended, Edit};
 use super::mapping::Declared;
+use super::names::Expand;
 use super::{ChangeError, Store, meta_of, names};
 
 /// What is known of an index without its documents.
@@ -33,8 +34,20 @@ impl Store {
     /// # Errors
     /// When the expression names an index that does not exist.
     pub(crate) fn facts(&self, expression: &str) -> Result<Vec<IndexFacts>, super::NoSuchIndex> {
+        self.facts_expanding(expression, Expand::All)
+    }
+
+    /// As [`facts`](Self::facts), with wildcards that stand for some of the indexes only.
+    ///
+    /// # Errors
+    /// When the expression names an index that does not exist.
+    pub(crate) fn facts_expanding(
+        &self,
+        expression: &str,
+        expand: Expand,
+    ) -> Result<Vec<IndexFacts>, super::NoSuchIndex> {
         let catalog = self.catalog.load();
-        let chosen = catalog.resolve(expression)?;
+        let chosen = catalog.resolve_expanding(expression, expand)?;
         Ok(chosen.into_iter().filter_map(|name| Some(facts_of(name, catalog.indexes.get(name)?))).collect())
     }
 

@@ -9,7 +9,7 @@ use super::ChangeError;
 use super::directory::{Directory, FactsError};
 use super::facts::{self, Facts};
 use super::mapping::Declared;
-use super::names::{self, NoSuchIndex};
+use super::names::{self, Expand, NoSuchIndex};
 use super::part::{Part, PartId};
 use super::registry::{Mapping, Registry};
 use super::view::{IndexSummary, View};
@@ -99,8 +99,13 @@ impl Catalog {
     ///
     /// # Errors
     /// When the expression names an index that does not exist.
-    pub(crate) fn view(&self, expression: &str, time_ns: Option<&RangeInclusive<i64>>) -> Result<View, NoSuchIndex> {
-        let chosen = self.resolve(expression)?;
+    pub(crate) fn view(
+        &self,
+        expression: &str,
+        expand: Expand,
+        time_ns: Option<&RangeInclusive<i64>>,
+    ) -> Result<View, NoSuchIndex> {
+        let chosen = self.resolve_expanding(expression, expand)?;
         let mut view = View::default();
         for (name, index) in chosen.into_iter().filter_map(|name| self.indexes.get_key_value(name)) {
             view.mappings.insert(name.clone(), index.mapping.clone());
@@ -118,12 +123,27 @@ impl Catalog {
     /// # Errors
     /// When the expression names an index that does not exist.
     pub(crate) fn resolve(&self, expression: &str) -> Result<Vec<&Arc<str>>, NoSuchIndex> {
+        self.resolve_expanding(expression, Expand::All)
+    }
+
+    /// As [`resolve`](Self::resolve), with wildcards that stand for some of the indexes only.
+    ///
+    /// # Errors
+    /// When the expression names an index that does not exist.
+    pub(crate) fn resolve_expanding(&self, expression: &str, expand: Expand) -> Result<Vec<&Arc<str>>, NoSuchIndex> {
         let backing = expression.contains(".ds-").then(|| self.without_backing_names(expression));
         let expression = backing.as_deref().unwrap_or(expression);
         let aliases: BTreeSet<&str> =
             self.indexes.values().flat_map(|index| index.facts.aliases.keys().map(String::as_str)).collect();
         let known = self.indexes.keys().map(AsRef::as_ref).chain(aliases.iter().copied());
-        let chosen = names::select(expression, &known)?;
+        let is_hidden = |name: &str| match self.indexes.get(name) {
+            Some(index) => index.facts.is_hidden(),
+            None => self.aliased(name).any(|index| {
+                let alias = self.indexes.get(index).and_then(|index| index.facts.aliases.get(name));
+                alias.is_some_and(|alias| alias.is_hidden == Some(true))
+            }),
+        };
+        let chosen = names::select_expanding(expression, &known, expand, is_hidden)?;
         let mut indexes: Vec<&Arc<str>> = Vec::with_capacity(chosen.len());
         for name in chosen {
             match self.indexes.get_key_value(name) {

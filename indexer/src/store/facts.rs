@@ -27,6 +27,14 @@ pub(crate) struct Facts {
     pub(crate) retention_age_ms: Option<u64>,
 }
 
+impl Facts {
+    /// Whether wildcards pass the index by unless they are told not to.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.settings.get("index.hidden") == Some("true")
+            || self.data_stream.as_ref().is_some_and(|stream| stream.hidden)
+    }
+}
+
 /// Another name of an index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -21,6 +21,45 @@ pub(crate) fn is_valid(name: &str) -> bool {
         && !name.contains(forbidden)
 }
 
+/// What wildcards stand for: `expand_wildcards`. A name that is spelt out is always itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expand {
+    /// Every index.
+    All,
+    /// Every index that is not hidden.
+    Visible,
+    /// Only indexes that are closed, of which there are none.
+    Nothing,
+    /// They are none: a name with a star in it is a name like any other.
+    Literal,
+}
+
+impl Expand {
+    /// Reads a list such as `open,hidden`; each word adds to those before it, but for `none`, which takes them back.
+    ///
+    /// # Errors
+    /// The first word that is none of Elasticsearch's.
+    pub(crate) fn read(text: &str) -> Result<Self, &str> {
+        let (mut open, mut closed, mut hidden) = (false, false, false);
+        for word in text.split(',').map(str::trim) {
+            match word {
+                "open" => open = true,
+                "closed" => closed = true,
+                "hidden" => hidden = true,
+                "all" => (open, closed, hidden) = (true, true, true),
+                "none" => (open, closed, hidden) = (false, false, false),
+                other => return Err(other),
+            }
+        }
+        Ok(match (open, hidden) {
+            (true, true) => Self::All,
+            (true, false) => Self::Visible,
+            (false, false) if !closed => Self::Literal,
+            (false, _) => Self::Nothing,
+        })
+    }
+}
+
 /// Which of the known `names` an expression means, in their order.
 ///
 /// # Errors
@@ -29,14 +68,32 @@ pub(crate) fn select<'n>(
     expression: &str,
     names: &(impl Iterator<Item = &'n str> + Clone),
 ) -> Result<Vec<&'n str>, NoSuchIndex> {
+    select_expanding(expression, names, Expand::All, |_| false)
+}
+
+/// As [`select`], with wildcards that stand for some of the names only.
+///
+/// # Errors
+/// When a name without a wildcard is not known.
+pub(crate) fn select_expanding<'n>(
+    expression: &str,
+    names: &(impl Iterator<Item = &'n str> + Clone),
+    expand: Expand,
+    is_hidden: impl Fn(&str) -> bool,
+) -> Result<Vec<&'n str>, NoSuchIndex> {
+    let expanded = |name: &&str| match expand {
+        Expand::All => true,
+        Expand::Visible => !is_hidden(name),
+        Expand::Nothing | Expand::Literal => false,
+    };
     let mut chosen: Vec<&str> = Vec::new();
     for (place, item) in expression.split(',').map(str::trim).enumerate() {
         if let Some(excluded) = item.strip_prefix('-').filter(|_| place > 0) {
             chosen.retain(|name| !matches(excluded, name));
-        } else if matches!(item, "" | "_all" | "*") {
-            chosen.extend(names.clone());
-        } else if item.contains(['*', '?']) {
-            chosen.extend(names.clone().filter(|name| matches(item, name)));
+        } else if matches!(item, "" | "_all") || item == "*" && expand != Expand::Literal {
+            chosen.extend(names.clone().filter(expanded));
+        } else if item.contains(['*', '?']) && expand != Expand::Literal {
+            chosen.extend(names.clone().filter(expanded).filter(|name| matches(item, name)));
         } else {
             chosen.push(names.clone().find(|name| *name == item).ok_or_else(|| NoSuchIndex(item.to_owned()))?);
         }
@@ -93,6 +150,31 @@ mod tests {
         assert_eq!(choose("*"), choose("_all"));
         assert_eq!(choose("nothing*"), Ok(vec![]));
         assert_eq!(choose("other,missing"), Err(NoSuchIndex("missing".into())));
+    }
+
+    #[test]
+    fn wildcards_stand_for_what_is_asked_for() {
+        let choose = |expression: &str, expand: &str| {
+            let names = ["logs-a-x", "logs-b-x", "other"].into_iter();
+            select_expanding(expression, &names, Expand::read(expand).unwrap(), |name| name == "logs-b-x")
+        };
+        for (expression, expand, chosen) in [
+            ("logs-*", "open", vec!["logs-a-x"]),
+            ("_all", "open,closed", vec!["logs-a-x", "other"]),
+            ("logs-b-x,oth*", "open", vec!["logs-b-x", "other"]),
+            ("logs-*", "open,hidden", vec!["logs-a-x", "logs-b-x"]),
+            ("*", "all", vec!["logs-a-x", "logs-b-x", "other"]),
+            ("*", "closed", vec![]),
+            ("logs-*", "hidden", vec![]),
+            ("_all", "none", vec![]),
+            ("other", "none", vec!["other"]),
+            ("*", "none, open", vec!["logs-a-x", "other"]),
+        ] {
+            assert_eq!(choose(expression, expand), Ok(chosen), "{expression} {expand}");
+        }
+        assert_eq!(choose("other,logs-*", "none"), Err(NoSuchIndex("logs-*".into())));
+        assert_eq!(Expand::read("open,shut"), Err("shut"));
+        assert_eq!(Expand::read(""), Err(""));
     }
 
     #[test]

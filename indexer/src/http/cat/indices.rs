@@ -8,6 +8,7 @@ use super::super::{Answer, Api, stats};
 use super::{Asked, Column, column, hidden};
 use crate::query::error::EsError;
 use crate::store::IndexSummary;
+use crate::store::names::Expand;
 use crate::store::part::Place;
 
 const INDICES: [Column; 13] = [
@@ -32,10 +33,11 @@ pub(super) async fn indices_all(state: State<Api>, asked: Asked) -> Answer {
 
 pub(super) async fn indices(State(api): State<Api>, Path(index): Path<String>, mut asked: Asked) -> Answer {
     asked.params.ignore(&["pri", "include_unloaded_segments"]);
+    let expand = asked.params.expand(Expand::All)?;
     let health = asked.params.take("health");
     let color = color(api.board.is_ready());
     let mut rows = Vec::new();
-    for summary in stats::chosen(&api, &index)? {
+    for summary in stats::chosen(&api, &index, expand)? {
         if health.as_deref().is_some_and(|wanted| wanted != color) {
             continue;
         }
@@ -100,8 +102,9 @@ pub(super) async fn count_all(state: State<Api>, asked: Asked) -> Answer {
     count(state, Path("_all".to_owned()), asked).await
 }
 
-pub(super) async fn count(State(api): State<Api>, Path(index): Path<String>, asked: Asked) -> Answer {
-    let docs: u64 = stats::chosen(&api, &index)?.iter().map(|summary| summary.docs).sum();
+pub(super) async fn count(State(api): State<Api>, Path(index): Path<String>, mut asked: Asked) -> Answer {
+    let expand = asked.params.expand(Expand::Visible)?;
+    let docs: u64 = stats::chosen(&api, &index, expand)?.iter().map(|summary| summary.docs).sum();
     let now = Timestamp::now();
     let row = vec![now.as_second().to_string(), now.strftime("%H:%M:%S").to_string(), docs.to_string()];
     asked.show(&COUNT, vec![row])
@@ -124,10 +127,11 @@ pub(super) async fn shards_all(state: State<Api>, asked: Asked) -> Answer {
     shards(state, Path("_all".to_owned()), asked).await
 }
 
-pub(super) async fn shards(State(api): State<Api>, Path(index): Path<String>, asked: Asked) -> Answer {
+pub(super) async fn shards(State(api): State<Api>, Path(index): Path<String>, mut asked: Asked) -> Answer {
+    let expand = asked.params.expand(Expand::All)?;
     let address = address(&api);
     let mut rows = Vec::new();
-    for summary in stats::chosen(&api, &index)? {
+    for summary in stats::chosen(&api, &index, expand)? {
         let size = asked.size(summary.bytes)?;
         let docs = summary.docs.to_string();
         rows.push(
@@ -166,8 +170,9 @@ pub(super) async fn segments_all(state: State<Api>, asked: Asked) -> Answer {
     segments(state, Path("_all".to_owned()), asked).await
 }
 
-pub(super) async fn segments(State(api): State<Api>, Path(index): Path<String>, asked: Asked) -> Answer {
-    let (view, address) = (api.store.view(&index, None)?, address(&api));
+pub(super) async fn segments(State(api): State<Api>, Path(index): Path<String>, mut asked: Asked) -> Answer {
+    let expand = asked.params.expand(Expand::All)?;
+    let (view, address) = (api.store.view_expanding(&index, expand, None)?, address(&api));
     let mut rows = Vec::new();
     for part in &view.parts {
         let in_memory = if part.place == Place::Memory { part.bytes } else { 0 };

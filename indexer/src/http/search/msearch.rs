@@ -13,7 +13,7 @@ use super::{Asked, millis, run};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
 use crate::http::body::{self, SEARCH_BYTES_MAX};
-use crate::http::params::Params;
+use crate::http::params::{self, Params};
 use crate::query::error::EsError;
 use crate::query::request::SearchRequest;
 use crate::query::strict::Members;
@@ -116,7 +116,6 @@ fn header_of(line: &[u8], of_all: &Asked) -> Result<Asked, EsError> {
         "routing",
         "search_type",
         "request_cache",
-        "expand_wildcards",
         "ccs_minimize_roundtrips",
         "allow_partial_search_results",
         "max_concurrent_shard_requests",
@@ -127,5 +126,8 @@ fn header_of(line: &[u8], of_all: &Asked) -> Result<Asked, EsError> {
     }
     asked.ignore_unavailable = members.boolean("ignore_unavailable")?.unwrap_or(asked.ignore_unavailable);
     asked.allow_no_indices = members.boolean("allow_no_indices")?.unwrap_or(asked.allow_no_indices);
+    if let Some(words) = members.strings("expand_wildcards")? {
+        asked.expand = params::expand(&words.join(","))?;
+    }
     members.end().map(|()| asked)
 }
