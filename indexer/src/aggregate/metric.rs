@@ -3,9 +3,11 @@
 mod best;
 mod boxplot;
 mod cardinality;
+mod median_absolute_deviation;
 pub(super) mod numbers;
 pub(super) mod percentiles;
 mod rate;
+mod sketch;
 mod string_stats;
 mod top_hits;
 mod top_metrics;
@@ -30,7 +32,7 @@ pub(super) fn read(name: &str, body: Value) -> Option<Result<Arc<dyn Aggregator>
         "cardinality" => members(body).and_then(cardinality::Cardinality::read),
         "percentiles" => members(body).and_then(percentiles::Percentiles::read),
         "percentile_ranks" => members(body).and_then(percentiles::PercentileRanks::read),
-        "median_absolute_deviation" => members(body).and_then(percentiles::MedianAbsoluteDeviation::read),
+        "median_absolute_deviation" => members(body).and_then(median_absolute_deviation::MedianAbsoluteDeviation::read),
         "boxplot" => members(body).and_then(boxplot::Boxplot::read),
         "weighted_avg" => members(body).and_then(weighted_avg::WeightedAvg::read),
         "string_stats" => members(body).and_then(string_stats::StringStats::read),

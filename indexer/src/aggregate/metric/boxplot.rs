@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
-use super::percentiles::Input;
+use super::sketch::Told;
 use super::values::as_string;
-use crate::aggregate::aggregator::{Aggregation, Aggregator};
-use crate::aggregate::collect::{Opened, Place, Siblings};
-use crate::aggregate::partial::Partial;
+use crate::aggregate::aggregator::Aggregator;
+use crate::aggregate::format::Format;
 use crate::aggregate::quantiles::Quantiles;
-use crate::aggregate::shown::{Answer, Shown};
 use crate::query::columns::json_f64;
 use crate::query::error::EsError;
 use crate::query::strict::Members;
@@ -20,15 +18,11 @@ const WHISKERS: f64 = 1.5;
 const NAMES: [&str; 7] = ["min", "max", "q1", "q2", "q3", "lower", "upper"];
 
 #[derive(Debug)]
-pub(super) struct Boxplot {
-    input: Input,
-}
+pub(super) struct Boxplot;
 
 impl Boxplot {
-    pub(super) fn read(mut members: Members) -> Result<Arc<dyn Aggregator>, EsError> {
-        let found = Self { input: Input::read(&mut members)? };
-        members.end()?;
-        Ok(Arc::new(found))
+    pub(super) fn read(members: Members) -> Result<Arc<dyn Aggregator>, EsError> {
+        Self.of_field(members)
     }
 }
 
@@ -41,42 +35,30 @@ fn numbers(quantiles: &Quantiles) -> Option<[f64; 7]> {
     Some([quantiles.min(), quantiles.max(), q1, q2, q3, lower, upper])
 }
 
-impl Aggregator for Boxplot {
-    fn name(&self) -> &'static str {
-        "boxplot"
-    }
+impl Told for Boxplot {
+    const NAME: &'static str = "boxplot";
 
-    fn open<'a>(&'a self, place: Place<'a>, _: Siblings<'a>) -> Opened<'a> {
-        self.input.open(place, self.name())
-    }
-
-    fn empty(&self) -> Partial {
-        Partial::Quantiles(Quantiles::default())
-    }
-
-    fn show(&self, _: &[Aggregation], partial: Partial, _: &mut Shown) -> Result<Answer, EsError> {
-        let Partial::Quantiles(quantiles) = partial else { return Err(EsError::internal("a metric without values")) };
+    fn show(&self, quantiles: &Quantiles, format: Option<&Format>) -> Map<String, Value> {
         let mut members = Map::new();
-        let Some(numbers) = numbers(&quantiles) else {
+        let Some(numbers) = numbers(quantiles) else {
             // As Java writes what has no least, no greatest and no middle.
             for (name, text) in NAMES.iter().zip(["Infinity", "-Infinity", "NaN", "NaN", "NaN", "NaN", "NaN"]) {
                 members.insert((*name).to_owned(), text.into());
             }
-            return Ok(Answer::Members(members));
+            return members;
         };
         for (name, number) in NAMES.iter().zip(numbers) {
             members.insert((*name).to_owned(), json_f64(number));
         }
         for (name, number) in NAMES.iter().zip(numbers) {
-            if let Some(text) = as_string(number, quantiles.kind, self.input.format.as_ref()) {
+            if let Some(text) = as_string(number, quantiles.kind, format) {
                 members.insert(format!("{name}_as_string"), text.into());
             }
         }
-        Ok(Answer::Members(members))
+        members
     }
 
-    fn number(&self, partial: &Partial, property: Option<&str>) -> Option<f64> {
-        let Partial::Quantiles(quantiles) = partial else { return None };
+    fn number(&self, quantiles: &Quantiles, property: Option<&str>) -> Option<f64> {
         let place = NAMES.iter().position(|name| Some(*name) == property)?;
         numbers(quantiles)?.get(place).copied()
     }

@@ -42,10 +42,6 @@ impl Common {
     pub(super) fn number(&self, row: &Map<String, Value>) -> Result<Option<f64>, EsError> {
         self.gap.number(&self.path, row)
     }
-
-    pub(super) fn paths(&self) -> Vec<&Path> {
-        vec![&self.path]
-    }
 }
 
 impl Gap {

@@ -8,7 +8,7 @@ use super::expression::{Expression, Scope};
 use super::path::Path;
 use super::scripts;
 use super::sketches::window;
-use super::stage::{Pipeline, Stands};
+use super::stage::Pipeline;
 use crate::aggregate::read;
 use crate::aggregate::shown::Row;
 use crate::query::error::EsError;
@@ -43,12 +43,8 @@ impl Pipeline for MovingFn {
         "moving_fn"
     }
 
-    fn stands(&self) -> Stands {
-        Stands::InSeries
-    }
-
-    fn paths(&self) -> Vec<&Path> {
-        self.common.paths()
+    fn path(&self) -> Option<&Path> {
+        Some(&self.common.path)
     }
 
     fn over(&self, name: &str, rows: &mut Vec<Row>) -> Result<(), EsError> {

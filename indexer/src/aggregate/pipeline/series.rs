@@ -58,12 +58,8 @@ impl Pipeline for Derivative {
         "derivative"
     }
 
-    fn stands(&self) -> Stands {
-        Stands::InSeries
-    }
-
-    fn paths(&self) -> Vec<&Path> {
-        self.common.paths()
+    fn path(&self) -> Option<&Path> {
+        Some(&self.common.path)
     }
 
     fn over(&self, name: &str, rows: &mut Vec<Row>) -> Result<(), EsError> {
@@ -101,12 +97,8 @@ impl Pipeline for CumulativeSum {
         "cumulative_sum"
     }
 
-    fn stands(&self) -> Stands {
-        Stands::InSeries
-    }
-
-    fn paths(&self) -> Vec<&Path> {
-        self.0.paths()
+    fn path(&self) -> Option<&Path> {
+        Some(&self.0.path)
     }
 
     fn over(&self, name: &str, rows: &mut Vec<Row>) -> Result<(), EsError> {
@@ -142,12 +134,8 @@ impl Pipeline for SerialDiff {
         "serial_diff"
     }
 
-    fn stands(&self) -> Stands {
-        Stands::InSeries
-    }
-
-    fn paths(&self) -> Vec<&Path> {
-        self.common.paths()
+    fn path(&self) -> Option<&Path> {
+        Some(&self.common.path)
     }
 
     fn over(&self, name: &str, rows: &mut Vec<Row>) -> Result<(), EsError> {
@@ -232,8 +220,8 @@ impl Pipeline for Normalize {
         Stands::InBuckets
     }
 
-    fn paths(&self) -> Vec<&Path> {
-        self.common.paths()
+    fn path(&self) -> Option<&Path> {
+        Some(&self.common.path)
     }
 
     fn over(&self, name: &str, rows: &mut Vec<Row>) -> Result<(), EsError> {

@@ -9,7 +9,7 @@ use super::common::{Common, simple};
 use super::path::{Path, bucket_of};
 use super::stage::{Pipeline, Stands};
 use crate::aggregate::metric::numbers::{extended, shown as shown_stats};
-use crate::aggregate::metric::percentiles::{read_numbers, shown as percentile_values};
+use crate::aggregate::metric::percentiles::{PERCENTS, read_numbers, shown as percentile_values};
 use crate::aggregate::stats::Stats;
 use crate::query::error::EsError;
 use crate::query::strict::Members;
@@ -48,9 +48,6 @@ pub(super) struct OverBuckets {
     percents: Vec<f64>,
     keyed: bool,
 }
-
-/// Percentiles when none are named.
-const PERCENTS: [f64; 7] = [1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0];
 
 impl OverBuckets {
     pub(super) fn read(kind: Kind, mut members: Members) -> Result<Arc<dyn Pipeline>, EsError> {
@@ -134,8 +131,8 @@ impl Pipeline for OverBuckets {
         Stands::Beside
     }
 
-    fn paths(&self) -> Vec<&Path> {
-        self.common.paths()
+    fn path(&self) -> Option<&Path> {
+        Some(&self.common.path)
     }
 
     fn beside(&self, siblings: &Map<String, Value>) -> Result<Map<String, Value>, EsError> {

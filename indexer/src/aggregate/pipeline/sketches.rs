@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::path::Path;
-use super::stage::{Pipeline, Stands};
+use super::stage::Pipeline;
 use crate::aggregate::distinct::Distinct;
 use crate::aggregate::format::Format;
 use crate::aggregate::metric::percentiles::shown as percentile_values;
@@ -60,12 +60,8 @@ impl Pipeline for CumulativeCardinality {
         "simple_long_value"
     }
 
-    fn stands(&self) -> Stands {
-        Stands::InSeries
-    }
-
-    fn paths(&self) -> Vec<&Path> {
-        vec![&self.path]
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 
     fn keeps(&self) -> Option<&str> {
@@ -130,12 +126,8 @@ impl Pipeline for MovingPercentiles {
         "tdigest_percentiles"
     }
 
-    fn stands(&self) -> Stands {
-        Stands::InSeries
-    }
-
-    fn paths(&self) -> Vec<&Path> {
-        vec![&self.path]
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 
     fn keeps(&self) -> Option<&str> {

@@ -29,10 +29,19 @@ pub(in crate::aggregate) trait Pipeline: fmt::Debug + Send + Sync {
         "simple_value"
     }
 
-    fn stands(&self) -> Stands;
+    fn stands(&self) -> Stands {
+        Stands::InSeries
+    }
 
-    /// What it reads.
-    fn paths(&self) -> Vec<&Path>;
+    /// What it reads, where that is one thing.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
+    /// All that it reads.
+    fn paths(&self) -> Vec<&Path> {
+        self.path().into_iter().collect()
+    }
 
     /// The metric whose whole result it needs, not only the number that is shown.
     fn keeps(&self) -> Option<&str> {
