@@ -62,6 +62,12 @@ impl<'a> Buckets<'a> {
         Ok(())
     }
 
+    /// As [`add`](Self::add), for keys that may be negative and keep their order.
+    #[inline]
+    pub(super) fn add_signed(&mut self, doc: DocId, owner: u32, key: i64) -> Result<(), EsError> {
+        self.add(doc, owner, key.wrapping_sub(i64::MIN) as u64)
+    }
+
     /// Tells the children what was counted since the last time. To be called at the end of each block.
     pub(super) fn flush(&mut self) -> Result<(), EsError> {
         self.children.collect(&self.docs, &self.owners)?;
@@ -88,6 +94,18 @@ impl<'a> Buckets<'a> {
             self.found.push((owner, key, 0));
         }
         Ok(*slot)
+    }
+
+    /// As [`finish`](Self::finish), where keys were signed.
+    pub(super) fn finish_signed(self, owners: usize) -> Result<Vec<Vec<(i64, Bucket)>>, EsError> {
+        let signed = |(key, bucket): (u64, Bucket)| ((key as i64).wrapping_add(i64::MIN), bucket);
+        Ok(self.finish(owners)?.into_iter().map(|row| row.into_iter().map(signed).collect()).collect())
+    }
+
+    /// The buckets of each owner as series, where keys were signed.
+    pub(super) fn finish_series(self, owners: usize) -> Result<Vec<Partial>, EsError> {
+        let rows = self.finish_signed(owners)?;
+        Ok(rows.into_iter().map(|row| Partial::Series(row.into_iter().collect())).collect())
     }
 
     /// The buckets of each owner with their keys.

@@ -1,6 +1,7 @@
 //! The order of buckets.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -108,6 +109,15 @@ pub(super) fn check(order: &Order, name: &str, children: &[Aggregation]) -> Resu
         }
     }
     Ok(())
+}
+
+/// The buckets of a series in an order; by their keys where there is none.
+pub(super) fn sorted(levels: &Order, children: &[Aggregation], series: BTreeMap<i64, Bucket>) -> Vec<(i64, Bucket)> {
+    let mut sorted: Vec<(i64, Bucket)> = series.into_iter().collect();
+    if !levels.is_empty() {
+        sorted.sort_by(|a, b| compare(levels, children, (&a.1, &b.1), || a.0.cmp(&b.0)));
+    }
+    sorted
 }
 
 /// Compares by the levels of an order; `Equal` leaves it to the key.

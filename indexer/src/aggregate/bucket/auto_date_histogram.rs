@@ -304,7 +304,7 @@ impl Collect for AutoCollector<'_> {
             self.starts.sort_unstable();
             self.starts.dedup();
             for start in &self.starts {
-                self.buckets.add(*doc, *owner, start.wrapping_sub(i64::MIN) as u64)?;
+                self.buckets.add_signed(*doc, *owner, *start)?;
             }
         }
         self.buckets.flush()
@@ -312,14 +312,14 @@ impl Collect for AutoCollector<'_> {
 
     fn finish(self: Box<Self>, owners: usize) -> Result<Vec<Partial>, EsError> {
         let Self { request, buckets, place, owners: levels, .. } = *self;
-        let rows = buckets.finish(owners)?;
+        let rows = buckets.finish_signed(owners)?;
         let mut partials = Vec::with_capacity(rows.len());
         for (at, row) in rows.into_iter().enumerate() {
             let level = levels.get(at).map_or(request.least, |(level, _)| *level);
             let mut rounding = request.rounding(level);
             let mut times = Times { level, zone: Some(request.zone.clone()), buckets: BTreeMap::new() };
             for (key, bucket) in row {
-                let start = rounding.start((key as i64).wrapping_add(i64::MIN));
+                let start = rounding.start(key);
                 add_to_series(&mut times.buckets, start, bucket, place.allowance)?;
             }
             partials.push(Partial::Other(Box::new(times)));

@@ -145,12 +145,8 @@ impl Aggregator for DateHistogram {
         } else {
             buckets.retain(|_, bucket| bucket.count >= self.min_doc_count);
         }
-        let mut sorted: Vec<(i64, Bucket)> = buckets.into_iter().collect();
-        if !self.order.is_empty() {
-            sorted.sort_by(|a, b| order::compare(&self.order, children, (&a.1, &b.1), || a.0.cmp(&b.0)));
-        }
-        let mut rows = Vec::with_capacity(sorted.len());
-        for (start_ms, bucket) in sorted {
+        let mut rows = Vec::with_capacity(buckets.len());
+        for (start_ms, bucket) in order::sorted(&self.order, children, buckets) {
             let span = Span { start_ms, end_ms: rounding.next(start_ms), months: self.months() };
             rows.push(row(span, (self.format.as_ref(), &self.zone), children, bucket, shown)?);
         }
@@ -171,9 +167,6 @@ struct TimesCollector<'a> {
     buckets: Buckets<'a>,
     starts: Vec<i64>,
 }
-
-/// Keys are starts, shifted so that none is negative and equal starts have equal keys.
-const KEY_BASE: i64 = i64::MIN;
 
 impl Collect for TimesCollector<'_> {
     fn collect(&mut self, docs: &[DocId], owners: &[u32]) -> Result<(), EsError> {
@@ -199,16 +192,13 @@ impl Collect for TimesCollector<'_> {
                 self.starts.dedup();
             }
             for start in &self.starts {
-                self.buckets.add(*doc, *owner, start.wrapping_sub(KEY_BASE) as u64)?;
+                self.buckets.add_signed(*doc, *owner, *start)?;
             }
         }
         self.buckets.flush()
     }
 
     fn finish(self: Box<Self>, owners: usize) -> Result<Vec<Partial>, EsError> {
-        let rows = self.buckets.finish(owners)?;
-        let start = |key: u64| (key as i64).wrapping_add(KEY_BASE);
-        let times = |row: Vec<_>| row.into_iter().map(|(key, bucket)| (start(key), bucket)).collect::<BTreeMap<_, _>>();
-        Ok(rows.into_iter().map(|row| Partial::Series(times(row))).collect())
+        self.buckets.finish_series(owners)
     }
 }

@@ -11,7 +11,7 @@ use crate::aggregate::buckets::Buckets;
 use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::order::{self, Order};
-use crate::aggregate::partial::{Bucket, Partial};
+use crate::aggregate::partial::Partial;
 use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown, fill};
 use crate::query::columns::{NumberKind, Values, each_value, json_f64};
@@ -97,12 +97,8 @@ impl Aggregator for Histogram {
         } else {
             buckets.retain(|_, bucket| bucket.count >= self.min_doc_count);
         }
-        let mut sorted: Vec<(i64, Bucket)> = buckets.into_iter().collect();
-        if !self.order.is_empty() {
-            sorted.sort_by(|a, b| order::compare(&self.order, children, (&a.1, &b.1), || a.0.cmp(&b.0)));
-        }
-        let mut rows = Vec::with_capacity(sorted.len());
-        for (number, bucket) in sorted {
+        let mut rows = Vec::with_capacity(buckets.len());
+        for (number, bucket) in order::sorted(&self.order, children, buckets) {
             let start = number as f64 * self.interval + self.offset;
             let (key, text) = (json_f64(start), self.format.as_ref().map(|format| format.number(start)));
             let name = text.clone().unwrap_or_else(|| key.to_string());
@@ -123,9 +119,6 @@ struct HistogramCollector<'a> {
     buckets: Buckets<'a>,
     numbers: Vec<i64>,
 }
-
-/// Bucket numbers may be negative; keys may not.
-const NUMBER_BASE: i64 = i64::MIN;
 
 impl Collect for HistogramCollector<'_> {
     fn collect(&mut self, docs: &[DocId], owners: &[u32]) -> Result<(), EsError> {
@@ -157,17 +150,13 @@ impl Collect for HistogramCollector<'_> {
                 self.numbers.dedup();
             }
             for number in &self.numbers {
-                self.buckets.add(*doc, *owner, number.wrapping_sub(NUMBER_BASE) as u64)?;
+                self.buckets.add_signed(*doc, *owner, *number)?;
             }
         }
         self.buckets.flush()
     }
 
     fn finish(self: Box<Self>, owners: usize) -> Result<Vec<Partial>, EsError> {
-        let rows = self.buckets.finish(owners)?;
-        let number = |key: u64| (key as i64).wrapping_add(NUMBER_BASE);
-        let numbers =
-            |row: Vec<_>| row.into_iter().map(|(key, bucket)| (number(key), bucket)).collect::<BTreeMap<_, _>>();
-        Ok(rows.into_iter().map(|row| Partial::Series(numbers(row))).collect())
+        self.buckets.finish_series(owners)
     }
 }

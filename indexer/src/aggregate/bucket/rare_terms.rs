@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use super::terms::{Choices, TermsCollector, row, typed, unified};
 use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
-use crate::aggregate::buckets::Buckets;
 use crate::aggregate::collect::{Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::key::Key;
@@ -59,15 +58,7 @@ impl Aggregator for RareTerms {
         let column = KeyColumn::open(place, &self.field, self.missing.as_ref())?;
         column.check_format(self.format.as_ref(), &self.field)?;
         self.choice.check(self.name(), &column)?;
-        let buckets = Buckets::new(children, place.allowance);
-        Ok(Box::new(TermsCollector {
-            choice: &self.choice,
-            with_empty: false,
-            column,
-            buckets,
-            place,
-            seen: Vec::new(),
-        }))
+        Ok(Box::new(TermsCollector::new(&self.choice, false, column, place, children)))
     }
 
     fn empty(&self) -> Partial {

@@ -10,7 +10,6 @@ use tantivy::DocId;
 use super::filters::matching;
 use super::terms::{Choices, TermsCollector, row, typed, unified};
 use crate::aggregate::aggregator::{Aggregation, Aggregator, Holds};
-use crate::aggregate::buckets::Buckets;
 use crate::aggregate::collect::{Collect, Opened, Place, Siblings};
 use crate::aggregate::format::Format;
 use crate::aggregate::key::Key;
@@ -177,14 +176,7 @@ impl Aggregator for SignificantTerms {
         self.choice.check(self.name(), &column)?;
         let background = Background::count(column.clone(), self.background.as_ref(), place)?;
         self.behind.lock().insert(place.part.id, background);
-        let terms = TermsCollector {
-            choice: &self.choice,
-            with_empty: false,
-            column,
-            buckets: Buckets::new(children, place.allowance),
-            place,
-            seen: Vec::new(),
-        };
+        let terms = TermsCollector::new(&self.choice, false, column, place, children);
         Ok(Box::new(SignificantCollector { terms: Box::new(terms), docs: Vec::new() }))
     }
 

@@ -264,15 +264,8 @@ impl Aggregator for Terms {
         let column = KeyColumn::open(place, &self.field, self.missing.as_ref())?;
         column.check_format(self.format.as_ref(), &self.field)?;
         self.choice.check("terms", &column)?;
-        let buckets = Buckets::new(children, place.allowance);
-        Ok(Box::new(TermsCollector {
-            choice: &self.choice,
-            with_empty: self.sizing.min_doc_count == 0,
-            column,
-            buckets,
-            place,
-            seen: Vec::new(),
-        }))
+        let with_empty = self.sizing.min_doc_count == 0;
+        Ok(Box::new(TermsCollector::new(&self.choice, with_empty, column, place, children)))
     }
 
     fn empty(&self) -> Partial {
@@ -309,7 +302,19 @@ pub(super) struct TermsCollector<'a> {
     pub(super) seen: Vec<u64>,
 }
 
-impl TermsCollector<'_> {
+impl<'a> TermsCollector<'a> {
+    /// Counts the values of a column; `with_empty`: also those that only other documents have.
+    pub(super) fn new(
+        choice: &'a Choices,
+        with_empty: bool,
+        column: KeyColumn,
+        place: Place<'a>,
+        children: Siblings<'a>,
+    ) -> Self {
+        let buckets = Buckets::new(children, place.allowance);
+        Self { choice, with_empty, column, buckets, place, seen: Vec::new() }
+    }
+
     /// Adds the values that no counted document has.
     fn add_empty(&self, rows: &mut [Vec<(u64, Bucket)>]) -> Result<(), EsError> {
         let mut all = std::collections::BTreeSet::new();
