@@ -22,6 +22,7 @@ mod ingest;
 mod lanes;
 mod mapping;
 mod media;
+mod named;
 mod node;
 mod nodes;
 mod params;
@@ -169,13 +170,13 @@ async fn sweep(api: std::sync::Weak<Shared>) {
 fn searching() -> Router<Api> {
     use search::{async_search, count, explain, msearch, pit, scroll, terms_enum, validate};
     Router::new()
-        .route("/_search", get(search::search_all).post(search::search_all))
+        .route("/_search", get(search::search).post(search::search))
         .route("/{index}/_search", get(search::search).post(search::search))
-        .route("/_count", get(count::count_all).post(count::count_all))
+        .route("/_count", get(count::count).post(count::count))
         .route("/{index}/_count", get(count::count).post(count::count))
-        .route("/_msearch", get(msearch::msearch_all).post(msearch::msearch_all))
+        .route("/_msearch", get(msearch::msearch).post(msearch::msearch))
         .route("/{index}/_msearch", get(msearch::msearch).post(msearch::msearch))
-        .route("/_validate/query", get(validate::validate_all).post(validate::validate_all))
+        .route("/_validate/query", get(validate::validate).post(validate::validate))
         .route("/{index}/_validate/query", get(validate::validate).post(validate::validate))
         .route("/{index}/_explain/{id}", get(explain::explain).post(explain::explain))
         .route("/{index}/_terms_enum", get(terms_enum::terms_enum).post(terms_enum::terms_enum))
@@ -186,7 +187,7 @@ fn searching() -> Router<Api> {
         .route("/_search/point_in_time", delete(pit::close_there))
         .route("/_search/point_in_time/_all", get(pit::list_there).delete(pit::close_all_there))
         .route("/{index}/_search/point_in_time", post(pit::open_there))
-        .route("/_async_search", post(async_search::submit_all))
+        .route("/_async_search", post(async_search::submit))
         .route("/{index}/_async_search", post(async_search::submit))
         .route("/_async_search/{id}", get(async_search::get).delete(async_search::delete))
         .route("/_async_search/status/{id}", get(async_search::status))
@@ -206,7 +207,7 @@ fn writing() -> Router<Api> {
         .route("/{index}/_delete_by_query", post(delete_by_query::delete_by_query))
         .route("/_tasks/{id}", get(tasks::show))
         .route("/_tasks/{id}/_cancel", post(tasks::cancel))
-        .route("/_mget", get(document::mget_all).post(document::mget_all))
+        .route("/_mget", get(document::mget).post(document::mget))
         .route("/{index}/_mget", get(document::mget).post(document::mget))
 }
 
@@ -215,12 +216,12 @@ fn describing() -> Router<Api> {
     let aliases = || get(aliases::of_index_by_name).put(aliases::put).post(aliases::put).delete(aliases::delete);
     let mapping = || get(mapping::of_index).put(mapping::put).post(mapping::put);
     Router::new()
-        .route("/_mapping", get(mapping::of_all))
-        .route("/_mappings", get(mapping::of_all))
+        .route("/_mapping", get(mapping::of_index))
+        .route("/_mappings", get(mapping::of_index))
         .route("/{index}/_mapping", mapping())
         .route("/{index}/_mappings", mapping())
         .route("/{index}/_mapping/field/{fields}", get(mapping::of_fields))
-        .route("/_field_caps", get(field_caps::of_all).post(field_caps::of_all))
+        .route("/_field_caps", get(field_caps::of_index).post(field_caps::of_index))
         .route("/{index}/_field_caps", get(field_caps::of_index).post(field_caps::of_index))
         .route("/_alias", get(aliases::all))
         .route("/_aliases", get(aliases::all).post(aliases::change))
@@ -228,7 +229,7 @@ fn describing() -> Router<Api> {
         .route("/{index}/_alias", get(aliases::of_index))
         .route("/{index}/_alias/{name}", aliases())
         .route("/{index}/_aliases/{name}", aliases())
-        .route("/_settings", get(settings::of_all).put(settings::put_all))
+        .route("/_settings", get(settings::of_all).put(settings::put))
         .route("/{index}/_settings", get(settings::of_index).put(settings::put))
         .route("/{index}/_settings/{name}", get(settings::of_index_by_name))
         .route("/_data_stream", get(data_streams::get_all))
@@ -293,12 +294,12 @@ fn managing() -> Router<Api> {
         )
         .route("/_snapshot/{repository}/{snapshot}/_status", get(snapshot::status))
         .route("/_snapshot/{repository}/{snapshot}/_restore", post(snapshot::restore))
-        .route("/_logmill/store", get(upkeep::store_all))
+        .route("/_logmill/store", get(upkeep::store))
         .route("/_logmill/store/{index}", get(upkeep::store))
-        .route("/_logmill/verify", post(upkeep::verify_all))
+        .route("/_logmill/verify", post(upkeep::verify))
         .route("/_logmill/verify/{index}", post(upkeep::verify))
         .route("/_logmill/repair", post(upkeep::repair))
-        .route("/_forcemerge", post(forcemerge::force_merge_all))
+        .route("/_forcemerge", post(forcemerge::force_merge))
         .route("/{index}/_forcemerge", post(forcemerge::force_merge))
         .route("/_refresh", get(indices::refresh).post(indices::refresh))
         .route("/{index}/_refresh", get(indices::refresh).post(indices::refresh))

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{self, Answer};
 use super::human::humanize;
 use super::identity::CLUSTER_UUID;
+use super::named::Indices;
 use super::node::{self, NODE, color};
 use super::nodes;
 use super::params::Params;
@@ -20,7 +21,7 @@ use crate::store::names::Expand;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route("/_cluster/health", get(health_all))
+        .route("/_cluster/health", get(health))
         .route("/_cluster/health/{index}", get(health))
         .route("/_cluster/state", get(state_all))
         .route("/_cluster/state/{metrics}", get(state_of))
@@ -32,11 +33,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/_logmill/freshness", get(freshness))
 }
 
-async fn health_all(state: State<Api>, query: RawQuery) -> Answer {
-    health(state, Path("_all".to_owned()), query).await
-}
-
-async fn health(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
+async fn health(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let level = params.take("level").unwrap_or_else(|| "cluster".to_owned());
     // There is one node and it is there, so whatever is waited for has come.

@@ -11,6 +11,7 @@ use super::Api;
 use super::answer::{self, Answer};
 use super::body::BULK_BYTES_MAX;
 use super::bulk::{self, Demands, Op, Refresh};
+use super::named::Indices;
 use super::params::Params;
 use super::search;
 use crate::query::clause::Clause;
@@ -160,11 +161,7 @@ async fn fetch(api: &Api, index: String, ids: Vec<String>, source: SourceFilter)
         .collect())
 }
 
-pub(super) async fn mget_all(state: State<Api>, query: RawQuery, body: Body) -> Answer {
-    mget(state, Path("_all".to_owned()), query, body).await
-}
-
-pub(super) async fn mget(State(api): State<Api>, Path(index): Path<String>, query: RawQuery, body: Body) -> Answer {
+pub(super) async fn mget(State(api): State<Api>, Indices(index): Indices, query: RawQuery, body: Body) -> Answer {
     let filter = source_filter(query.0.as_deref(), "/_mget")?;
     let mut members = Members::new(api.bodies.read_json(body).await?, "[_mget]")?;
     let mut wanted: Vec<(String, String)> = Vec::new();

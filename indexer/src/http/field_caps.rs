@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use logmill_indexer_api::text::Wildcard;
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::named::Indices;
 use super::params::Params;
 use crate::query::error::EsError;
 use crate::query::strict::Members;
@@ -17,11 +18,7 @@ use crate::store::View;
 use crate::store::mapping::Kept;
 use crate::store::registry::{FieldType, Mapping};
 
-pub(super) async fn of_all(state: State<Api>, query: RawQuery, body: Body) -> Answer {
-    of_index(state, Path("_all".to_owned()), query, body).await
-}
-
-pub(super) async fn of_index(State(api): State<Api>, Path(index): Path<String>, query: RawQuery, body: Body) -> Answer {
+pub(super) async fn of_index(State(api): State<Api>, Indices(index): Indices, query: RawQuery, body: Body) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let mut wanted = params.list("fields").unwrap_or_default();
     let include_unmapped = params.flag("include_unmapped")?.unwrap_or(false);

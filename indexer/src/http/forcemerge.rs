@@ -1,10 +1,11 @@
 //! `_forcemerge`: seals now what would be sealed when its time is over.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use serde_json::json;
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::named::Indices;
 use super::params::Params;
 use crate::query::error::EsError;
 use crate::query::execute::Shards;
@@ -12,12 +13,8 @@ use crate::store::View;
 use crate::store::names::Expand;
 use crate::store::seal::Force;
 
-pub(super) async fn force_merge_all(state: State<Api>, query: RawQuery) -> Answer {
-    force_merge(state, Path("_all".to_owned()), query).await
-}
-
 /// Seals the chosen indexes, one after the other, and answers when that is done.
-pub(super) async fn force_merge(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
+pub(super) async fn force_merge(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
     let splits_max = match params.take("max_num_segments") {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::named::Indices;
 use super::params::Params;
 use super::templates::said::read_mapping;
 use crate::query::error::EsError;
@@ -16,11 +17,7 @@ use crate::store::facts::Facts;
 use crate::store::mapping::{Declared, Kept, render};
 use crate::store::names::Expand;
 
-pub(super) async fn of_all(state: State<Api>, query: RawQuery) -> Answer {
-    of_index(state, Path("_all".to_owned()), query).await
-}
-
-pub(super) async fn of_index(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
+pub(super) async fn of_index(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let view = super::indices::chosen(&api, &index, &mut params)?;
     params.end("/_mapping")?;

@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use logmill_indexer_api::lucene::Operator;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
+use super::named::Indices;
 use super::params::Params;
 use super::tasks::{self, Running};
 use super::work::Lane;
@@ -84,13 +85,9 @@ impl Asked {
     }
 }
 
-pub(super) async fn search_all(state: State<Api>, query: RawQuery, headers: HeaderMap, body: Body) -> Answer {
-    search(state, Path("_all".to_owned()), query, headers, body).await
-}
-
 pub(super) async fn search(
     State(api): State<Api>,
-    Path(index): Path<String>,
+    Indices(index): Indices,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,

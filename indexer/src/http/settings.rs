@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::named::Indices;
 use super::params::Params;
 use crate::query::error::EsError;
 use crate::store::IndexFacts;
@@ -61,11 +62,7 @@ fn show(api: &Api, index: &str, name: Option<&str>, query: &RawQuery) -> Answer 
     Ok(answer::json(&Value::Object(shown)))
 }
 
-pub(super) async fn put_all(state: State<Api>, query: RawQuery, body: Body) -> Answer {
-    put(state, Path("_all".to_owned()), query, body).await
-}
-
-pub(super) async fn put(State(api): State<Api>, Path(index): Path<String>, query: RawQuery, body: Body) -> Answer {
+pub(super) async fn put(State(api): State<Api>, Indices(index): Indices, query: RawQuery, body: Body) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let preserve = params.flag("preserve_existing")?.unwrap_or(false);
     params.ignore(&["timeout", "ignore_unavailable", "reopen", "flat_settings"]);

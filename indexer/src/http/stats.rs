@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{self, Answer};
 use super::human::humanize;
+use super::named::Indices;
 use super::node::{NODE, color};
 use super::params::Params;
 use crate::query::error::EsError;
@@ -42,11 +43,11 @@ pub(super) fn routes() -> Router<Api> {
         .route("/_stats/{metrics}", get(stats_metrics))
         .route("/{index}/_stats", get(stats_index))
         .route("/{index}/_stats/{metrics}", get(stats_index_metrics))
-        .route("/_segments", get(segments_all))
+        .route("/_segments", get(segments))
         .route("/{index}/_segments", get(segments))
-        .route("/_flush", get(flush_all).post(flush_all))
+        .route("/_flush", get(flush).post(flush))
         .route("/{index}/_flush", get(flush).post(flush))
-        .route("/_cache/clear", post(clear_caches_all))
+        .route("/_cache/clear", post(clear_caches))
         .route("/{index}/_cache/clear", post(clear_caches))
 }
 
@@ -174,11 +175,7 @@ impl Sizes {
     }
 }
 
-async fn segments_all(state: State<Api>, query: RawQuery) -> Answer {
-    segments(state, Path("_all".to_owned()), query).await
-}
-
-async fn segments(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
+async fn segments(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let human = params.flag("human")?.unwrap_or(false);
     params.ignore(&["verbose", "ignore_unavailable"]);
@@ -221,12 +218,8 @@ fn segment(part: &Part) -> Value {
     })
 }
 
-async fn flush_all(state: State<Api>, query: RawQuery) -> Answer {
-    flush(state, Path("_all".to_owned()), query).await
-}
-
 /// Puts on disk what is in memory only, of all indexes at once: they share the manifest.
-async fn flush(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
+async fn flush(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["force", "wait_if_ongoing", "ignore_unavailable"]);
     let expand = params.expand(Expand::Visible)?;
@@ -238,12 +231,8 @@ async fn flush(State(api): State<Api>, Path(index): Path<String>, query: RawQuer
     Ok(answer::json(&json!({ "_shards": Shards::of(count) })))
 }
 
-async fn clear_caches_all(state: State<Api>, query: RawQuery) -> Answer {
-    clear_caches(state, Path("_all".to_owned()), query).await
-}
-
 /// No answers are cached here, so there is never one to be cleared.
-async fn clear_caches(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
+async fn clear_caches(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     params.ignore(&["fielddata", "fields", "query", "request", "ignore_unavailable", "index"]);
     let expand = params.expand(Expand::Visible)?;

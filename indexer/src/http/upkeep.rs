@@ -3,34 +3,27 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use serde_json::json;
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::named::Indices;
 use super::params::Params;
 use super::tasks::{self, Task};
 use crate::ingest::repair::{RepairError, repair as mend};
 use crate::query::error::EsError;
 
-pub(super) async fn store_all(state: State<Api>, query: RawQuery) -> Answer {
-    store(state, Path("_all".to_owned()), query).await
-}
-
 /// `GET _logmill/store/<index>`: the splits of indexes.
-pub(super) async fn store(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
+pub(super) async fn store(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     Params::new(query.0.as_deref()).end("/_logmill/store")?;
     let chosen = api.store.view(&index, Some(&super::NO_PARTS))?;
     let found = blocking(move || Ok(api.store.inventory(|index| chosen.mappings.contains_key(index)))).await?;
     Ok(answer::json(&found))
 }
 
-pub(super) async fn verify_all(state: State<Api>, query: RawQuery) -> Answer {
-    verify(state, Path("_all".to_owned()), query).await
-}
-
 /// `POST _logmill/verify/<index>`: reads every split and compares it with what was written.
-pub(super) async fn verify(State(api): State<Api>, Path(index): Path<String>, query: RawQuery) -> Answer {
+pub(super) async fn verify(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let wait = params.flag("wait_for_completion")?.unwrap_or(true);
     params.end("/_logmill/verify")?;

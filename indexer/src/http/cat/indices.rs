@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::super::node::{NODE, address, color};
 use super::super::{Answer, Api, stats};
 use super::{Asked, Column, column, hidden};
+use crate::http::named::Indices;
 use crate::query::error::EsError;
 use crate::store::IndexSummary;
 use crate::store::names::Expand;
@@ -27,11 +28,7 @@ const INDICES: [Column; 13] = [
     hidden("creation.date.string", "cds", "when it was made"),
 ];
 
-pub(super) async fn indices_all(state: State<Api>, asked: Asked) -> Answer {
-    indices(state, Path("_all".to_owned()), asked).await
-}
-
-pub(super) async fn indices(State(api): State<Api>, Path(index): Path<String>, mut asked: Asked) -> Answer {
+pub(super) async fn indices(State(api): State<Api>, Indices(index): Indices, mut asked: Asked) -> Answer {
     asked.params.ignore(&["pri", "include_unloaded_segments"]);
     let expand = asked.params.expand(Expand::All)?;
     let health = asked.params.take("health");
@@ -98,11 +95,7 @@ const COUNT: [Column; 3] = [
     column("count", "dc,docs.count,docsCount", "documents"),
 ];
 
-pub(super) async fn count_all(state: State<Api>, asked: Asked) -> Answer {
-    count(state, Path("_all".to_owned()), asked).await
-}
-
-pub(super) async fn count(State(api): State<Api>, Path(index): Path<String>, mut asked: Asked) -> Answer {
+pub(super) async fn count(State(api): State<Api>, Indices(index): Indices, mut asked: Asked) -> Answer {
     let expand = asked.params.expand(Expand::Visible)?;
     let docs: u64 = stats::chosen(&api, &index, expand)?.iter().map(|summary| summary.docs).sum();
     let now = Timestamp::now();
@@ -123,11 +116,7 @@ const SHARDS: [Column; 10] = [
     hidden("id", "", "id of the node"),
 ];
 
-pub(super) async fn shards_all(state: State<Api>, asked: Asked) -> Answer {
-    shards(state, Path("_all".to_owned()), asked).await
-}
-
-pub(super) async fn shards(State(api): State<Api>, Path(index): Path<String>, mut asked: Asked) -> Answer {
+pub(super) async fn shards(State(api): State<Api>, Indices(index): Indices, mut asked: Asked) -> Answer {
     let expand = asked.params.expand(Expand::All)?;
     let address = address(&api);
     let mut rows = Vec::new();
@@ -166,11 +155,7 @@ const SEGMENTS: [Column; 15] = [
     column("compound", "ico,isCompound", "it is one file"),
 ];
 
-pub(super) async fn segments_all(state: State<Api>, asked: Asked) -> Answer {
-    segments(state, Path("_all".to_owned()), asked).await
-}
-
-pub(super) async fn segments(State(api): State<Api>, Path(index): Path<String>, mut asked: Asked) -> Answer {
+pub(super) async fn segments(State(api): State<Api>, Indices(index): Indices, mut asked: Asked) -> Answer {
     let expand = asked.params.expand(Expand::All)?;
     let (view, address) = (api.store.view_expanding(&index, expand, None)?, address(&api));
     let mut rows = Vec::new();

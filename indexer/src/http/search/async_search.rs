@@ -20,6 +20,7 @@ use super::{Asked, read, search_now};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
 use crate::http::contexts::new_id;
+use crate::http::named::Indices;
 use crate::http::params::Params;
 use crate::query::error::EsError;
 use crate::query::limits::{Allowance, Progress};
@@ -171,13 +172,9 @@ impl Job {
     }
 }
 
-pub(in crate::http) async fn submit_all(state: State<Api>, query: RawQuery, headers: HeaderMap, body: Body) -> Answer {
-    submit(state, Path("_all".to_owned()), query, headers, body).await
-}
-
 pub(in crate::http) async fn submit(
     State(api): State<Api>,
-    Path(index): Path<String>,
+    Indices(index): Indices,
     query: RawQuery,
     headers: HeaderMap,
     body: Body,

@@ -1,13 +1,14 @@
 //! `_count`.
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{Asked, query_of, view};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
+use crate::http::named::Indices;
 use crate::http::params::Params;
 use crate::query::clause::Clause;
 use crate::query::error::EsError;
@@ -16,13 +17,9 @@ use crate::query::limits::Allowance;
 use crate::query::request::SearchRequest;
 use crate::query::strict::Members;
 
-pub(in crate::http) async fn count_all(state: State<Api>, query: RawQuery, headers: HeaderMap, body: Body) -> Answer {
-    count(state, Path("_all".to_owned()), query, headers, body).await
-}
-
 pub(in crate::http) async fn count(
     State(api): State<Api>,
-    Path(index): Path<String>,
+    Indices(index): Indices,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use futures::StreamExt;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::{Asked, millis, run};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
 use crate::http::body::{self, SEARCH_BYTES_MAX};
+use crate::http::named::Indices;
 use crate::http::params::{self, Params};
 use crate::query::error::EsError;
 use crate::query::request::SearchRequest;
@@ -29,13 +30,9 @@ struct Responses {
     responses: Vec<Box<RawValue>>,
 }
 
-pub(in crate::http) async fn msearch_all(state: State<Api>, query: RawQuery, headers: HeaderMap, body: Body) -> Answer {
-    msearch(state, Path("_all".to_owned()), query, headers, body).await
-}
-
 pub(in crate::http) async fn msearch(
     State(api): State<Api>,
-    Path(index): Path<String>,
+    Indices(index): Indices,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,

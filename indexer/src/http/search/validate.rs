@@ -1,7 +1,7 @@
 //! `_validate/query`: whether a query can be understood, and why not.
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,24 +10,16 @@ use super::count::query_in;
 use super::{Asked, query_of, view};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
+use crate::http::named::Indices;
 use crate::http::params::Params;
 use crate::query::answer::Shards;
 use crate::query::clause::Clause;
 use crate::query::compile;
 use crate::query::error::EsError;
 
-pub(in crate::http) async fn validate_all(
-    state: State<Api>,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    validate(state, Path("_all".to_owned()), query, headers, body).await
-}
-
 pub(in crate::http) async fn validate(
     State(api): State<Api>,
-    Path(index): Path<String>,
+    Indices(index): Indices,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
