@@ -103,7 +103,7 @@ pub(crate) fn fields(event: &Value, mapping: &Mapping, wanted: &[FieldFormat], i
                 continue;
             }
             let shown = if by_suffix { suffixed.as_str() } else { name };
-            let value = formatted(value, mapping.get(name), format.format.as_ref());
+            let value = formatted(value, mapping, name, format.format.as_ref());
             match into.entry(shown.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
                 Value::Array(values) => values.push(value),
                 other => *other = value,
@@ -113,18 +113,26 @@ pub(crate) fn fields(event: &Value, mapping: &Mapping, wanted: &[FieldFormat], i
     });
 }
 
-fn formatted(value: &Value, field_type: Option<&FieldType>, format: Option<&Formats>) -> Value {
-    if field_type != Some(&FieldType::Date) {
+/// Dates are read by the formats of their mapping, and written by the asked one or the mapping's first.
+fn formatted(value: &Value, mapping: &Mapping, name: &str, asked: Option<&Formats>) -> Value {
+    if mapping.get(name) != Some(&FieldType::Date) {
         return value.clone();
     }
+    let declared = mapping.field(name).map(|field| &field.formats);
     let nanos = match value {
-        Value::String(text) => {
-            text.parse::<jiff::Timestamp>().ok().and_then(|instant| i64::try_from(instant.as_nanosecond()).ok())
-        }
-        other => other.as_i64().and_then(|millis| millis.checked_mul(1_000_000)),
+        Value::String(text) => instant(text).or_else(|| declared?.parse(text)),
+        other => match declared {
+            Some(formats) => formats.parse(&other.to_string()),
+            None => other.as_i64().and_then(|millis| millis.checked_mul(1_000_000)),
+        },
     };
-    let written = |nanos| format.map_or_else(|| dates::rfc3339(nanos), |format| format.print(nanos, &TimeZone::UTC));
-    nanos.map_or_else(|| value.clone(), |nanos| written(nanos).into())
+    let Some(nanos) = nanos else { return value.clone() };
+    asked.or(declared).map_or_else(|| dates::rfc3339(nanos), |formats| formats.print(nanos, &TimeZone::UTC)).into()
+}
+
+/// Nanoseconds of an instant in RFC 3339, as nearly all are.
+fn instant(text: &str) -> Option<i64> {
+    i64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_nanosecond()).ok()
 }
 
 #[cfg(test)]
