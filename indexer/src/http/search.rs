@@ -12,15 +12,13 @@ pub(super) mod validate;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use logmill_indexer_api::lucene::Operator;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
-use super::named::Indices;
+use super::named::Call;
 use super::params::Params;
 use super::tasks::{self, Running};
 use super::work::Lane;
@@ -68,15 +66,16 @@ impl Asked {
         }
     }
 
-    pub(super) fn read(index: &str, params: &mut Params, headers: &HeaderMap) -> Result<Self, EsError> {
+    pub(super) fn read(call: &mut Call) -> Result<Self, EsError> {
+        let params = &mut call.params;
         Ok(Self {
             ignore_unavailable: params.flag("ignore_unavailable")?.unwrap_or(false),
             allow_no_indices: params.flag("allow_no_indices")?.unwrap_or(true),
             expand: params.expand(Expand::Visible)?,
             total_as_int: params.flag("rest_total_hits_as_int")?.unwrap_or(false),
             typed_keys: params.flag("typed_keys")?.unwrap_or(false),
-            opaque_id: tasks::opaque_id(headers),
-            ..Self::of(index)
+            opaque_id: tasks::opaque_id(&call.headers),
+            ..Self::of(&call.index)
         })
     }
 
@@ -85,16 +84,10 @@ impl Asked {
     }
 }
 
-pub(super) async fn search(
-    State(api): State<Api>,
-    Indices(index): Indices,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    let mut params = Params::new(query.as_deref());
+pub(super) async fn search(State(api): State<Api>, mut call: Call) -> Answer {
+    let mut asked = Asked::read(&mut call)?;
+    let Call { mut params, body, .. } = call;
     let body = api.bodies.read_json(body).await?;
-    let mut asked = Asked::read(&index, &mut params, &headers)?;
     asked.scroll = params.take("scroll").map(|text| request::duration(&text)).transpose()?;
     let request = read(body, &mut params)?;
     params.end("/_search")?;

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -20,7 +19,7 @@ use super::{Asked, read, search_now};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
 use crate::http::contexts::new_id;
-use crate::http::named::Indices;
+use crate::http::named::Call;
 use crate::http::params::Params;
 use crate::query::error::EsError;
 use crate::query::limits::{Allowance, Progress};
@@ -172,16 +171,9 @@ impl Job {
     }
 }
 
-pub(in crate::http) async fn submit(
-    State(api): State<Api>,
-    Indices(index): Indices,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    let mut params = Params::new(query.0.as_deref());
-    let asked =
-        Asked { action: "indices:data/read/async_search/submit", ..Asked::read(&index, &mut params, &headers)? };
+pub(in crate::http) async fn submit(State(api): State<Api>, mut call: Call) -> Answer {
+    let asked = Asked { action: "indices:data/read/async_search/submit", ..Asked::read(&mut call)? };
+    let Call { mut params, body, .. } = call;
     let wait = time(&mut params, "wait_for_completion_timeout")?.unwrap_or(WAIT_DEFAULT);
     let keep_alive = time(&mut params, "keep_alive")?.unwrap_or(KEEP_ALIVE_MAX);
     let keep = params.flag("keep_on_completion")?.unwrap_or(false);

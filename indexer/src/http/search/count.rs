@@ -1,14 +1,12 @@
 //! `_count`.
 
-use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::{Asked, query_of, view};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
-use crate::http::named::Indices;
+use crate::http::named::Call;
 use crate::http::params::Params;
 use crate::query::clause::Clause;
 use crate::query::error::EsError;
@@ -17,15 +15,9 @@ use crate::query::limits::Allowance;
 use crate::query::request::SearchRequest;
 use crate::query::strict::Members;
 
-pub(in crate::http) async fn count(
-    State(api): State<Api>,
-    Indices(index): Indices,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    let mut params = Params::new(query.as_deref());
-    let asked = Asked::read(&index, &mut params, &headers)?;
+pub(in crate::http) async fn count(State(api): State<Api>, mut call: Call) -> Answer {
+    let asked = Asked::read(&mut call)?;
+    let Call { mut params, body, .. } = call;
     let from_address = query_of(&mut params)?;
     let terminate_after = whole(&mut params, "terminate_after")?;
     let min_score = params.take("min_score").map(|text| {

@@ -1,27 +1,24 @@
 //! `_explain`: whether and why one document matches, and how its score comes about.
 
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::count::query_in;
 use super::{Asked, query_of, view};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
-use crate::http::params::Params;
+use crate::http::named::Call;
 use crate::query::explain::explain as of_document;
 use crate::query::limits::Allowance;
 
 pub(in crate::http) async fn explain(
     State(api): State<Api>,
     Path((index, id)): Path<(String, String)>,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Body,
+    mut call: Call,
 ) -> Answer {
-    let mut params = Params::new(query.0.as_deref());
-    let asked = Asked { action: "indices:data/read/explain", ..Asked::read(&index, &mut params, &headers)? };
+    let asked = Asked { action: "indices:data/read/explain", ..Asked::read(&mut call)? };
+    let Call { mut params, body, .. } = call;
     let from_address = query_of(&mut params)?;
     params.end("/_explain/{id}")?;
     let from_body = query_in(api.bodies.read_json(body).await?, "the request")?;

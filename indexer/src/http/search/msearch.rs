@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use futures::StreamExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,8 +11,8 @@ use super::{Asked, millis, run};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
 use crate::http::body::{self, SEARCH_BYTES_MAX};
-use crate::http::named::Indices;
-use crate::http::params::{self, Params};
+use crate::http::named::Call;
+use crate::http::params;
 use crate::query::error::EsError;
 use crate::query::request::SearchRequest;
 use crate::query::strict::Members;
@@ -30,16 +28,10 @@ struct Responses {
     responses: Vec<Box<RawValue>>,
 }
 
-pub(in crate::http) async fn msearch(
-    State(api): State<Api>,
-    Indices(index): Indices,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
+pub(in crate::http) async fn msearch(State(api): State<Api>, mut call: Call) -> Answer {
     let started = Instant::now();
-    let mut params = Params::new(query.as_deref());
-    let asked = Asked { action: "indices:data/read/msearch", ..Asked::read(&index, &mut params, &headers)? };
+    let asked = Asked { action: "indices:data/read/msearch", ..Asked::read(&mut call)? };
+    let Call { mut params, body, .. } = call;
     let at_once = params.take("max_concurrent_searches").map(|text| match text.parse::<usize>() {
         Ok(number) if number > 0 => Ok(number.min(CONCURRENT_MAX)),
         _ => Err(EsError::argument(format!("[max_concurrent_searches] must be a number above 0, not [{text}]"))),

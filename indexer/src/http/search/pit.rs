@@ -1,28 +1,23 @@
 //! Points in time: what there is now, kept for searches to come; Elasticsearch's way and OpenSearch's.
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Asked, invalid, scroll, view};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
+use crate::http::named::Call;
 use crate::http::params::Params;
 use crate::query::answer::Shards;
 use crate::query::error::EsError;
 use crate::query::request;
 use crate::query::strict::Members;
 
-async fn keep(
-    api: &Api,
-    index: &str,
-    query: RawQuery,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(String, usize), EsError> {
-    let mut params = Params::new(query.0.as_deref());
-    let asked = Asked::read(index, &mut params, headers)?;
+async fn keep(api: &Api, mut call: Call) -> Result<(String, usize), EsError> {
+    let asked = Asked::read(&mut call)?;
+    let Call { mut params, body, .. } = call;
     let keep_alive = params.take("keep_alive").ok_or_else(|| invalid("[keep_alive] is not specified"))?;
     params.end("/_pit")?;
     let body = api.bodies.read_json(body).await?;
@@ -36,14 +31,8 @@ async fn keep(
 }
 
 /// `POST <index>/_pit`.
-pub(in crate::http) async fn open(
-    State(api): State<Api>,
-    Path(index): Path<String>,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    let (id, shards) = keep(&api, &index, query, &headers, body).await?;
+pub(in crate::http) async fn open(State(api): State<Api>, call: Call) -> Answer {
+    let (id, shards) = keep(&api, call).await?;
     Ok(answer::json(&json!({ "id": id, "_shards": Shards::of(shards) })))
 }
 
@@ -57,14 +46,8 @@ pub(in crate::http) async fn close(State(api): State<Api>, query: RawQuery, body
 }
 
 /// OpenSearch's `POST <index>/_search/point_in_time`.
-pub(in crate::http) async fn open_there(
-    State(api): State<Api>,
-    Path(index): Path<String>,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    let (id, shards) = keep(&api, &index, query, &headers, body).await?;
+pub(in crate::http) async fn open_there(State(api): State<Api>, call: Call) -> Answer {
+    let (id, shards) = keep(&api, call).await?;
     let created = api.contexts.get(&id, None)?.opened_ms;
     Ok(answer::json(&json!({ "pit_id": id, "_shards": Shards::of(shards), "creation_time": created })))
 }

@@ -2,12 +2,13 @@
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Asked, going_on, invalid, written};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
+use crate::http::named::Call;
 use crate::http::params::Params;
 use crate::query::error::EsError;
 use crate::query::execute;
@@ -39,15 +40,9 @@ pub(super) fn check(request: &SearchRequest) -> Result<(), EsError> {
 }
 
 /// The next page; the id may be in the address, its parameters, or the body.
-pub(in crate::http) async fn next(
-    State(api): State<Api>,
-    id: Option<Path<String>>,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    let mut params = Params::new(query.0.as_deref());
-    let asked = Asked { action: "indices:data/read/scroll", ..Asked::read("_all", &mut params, &headers)? };
+pub(in crate::http) async fn next(State(api): State<Api>, id: Option<Path<String>>, mut call: Call) -> Answer {
+    let asked = Asked { action: "indices:data/read/scroll", ..Asked::read(&mut call)? };
+    let Call { mut params, body, .. } = call;
     let mut id = params.take("scroll_id").or(id.map(|Path(id)| id));
     let mut keep_alive = params.take("scroll");
     params.end("/_search/scroll")?;

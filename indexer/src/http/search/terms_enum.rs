@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use serde_json::json;
 
 use super::{Asked, view};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
-use crate::http::params::Params;
+use crate::http::named::Call;
 use crate::query::answer::Shards;
 use crate::query::error::EsError;
 use crate::query::limits::Allowance;
@@ -21,15 +19,9 @@ use crate::query::suggest::{Wanted, values};
 /// Values of one answer: Elasticsearch's bound.
 const SIZE_MAX: i64 = 10_000;
 
-pub(in crate::http) async fn terms_enum(
-    State(api): State<Api>,
-    Path(index): Path<String>,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    let mut params = Params::new(query.0.as_deref());
-    let asked = Asked { action: "indices:data/read/terms_enum", ..Asked::read(&index, &mut params, &headers)? };
+pub(in crate::http) async fn terms_enum(State(api): State<Api>, mut call: Call) -> Answer {
+    let asked = Asked { action: "indices:data/read/terms_enum", ..Asked::read(&mut call)? };
+    let Call { params, body, .. } = call;
     params.end("/_terms_enum")?;
     let mut members = Members::new(api.bodies.read_json(body).await?, "[_terms_enum]")?;
     let field = members.string("field")?.ok_or_else(|| EsError::parsing("[_terms_enum] needs [field]"))?;

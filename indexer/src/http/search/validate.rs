@@ -1,8 +1,6 @@
 //! `_validate/query`: whether a query can be understood, and why not.
 
-use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -10,22 +8,15 @@ use super::count::query_in;
 use super::{Asked, query_of, view};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
-use crate::http::named::Indices;
-use crate::http::params::Params;
+use crate::http::named::Call;
 use crate::query::answer::Shards;
 use crate::query::clause::Clause;
 use crate::query::compile;
 use crate::query::error::EsError;
 
-pub(in crate::http) async fn validate(
-    State(api): State<Api>,
-    Indices(index): Indices,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Answer {
-    let mut params = Params::new(query.as_deref());
-    let asked = Asked::read(&index, &mut params, &headers)?;
+pub(in crate::http) async fn validate(State(api): State<Api>, mut call: Call) -> Answer {
+    let asked = Asked::read(&mut call)?;
+    let Call { mut params, body, .. } = call;
     // `rewrite` asks for the query as it is run, which `explain` shows here too; there is one shard of each index.
     let explain = params.flag("explain")?.unwrap_or(false) | params.flag("rewrite")?.unwrap_or(false);
     params.ignore(&["all_shards"]);
