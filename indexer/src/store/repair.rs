@@ -95,23 +95,27 @@ impl Store {
             };
             if let Some(meta) = found
                 && let Err(error) = split::verify(&self.splits_folder(), &meta)
+                && self.put_aside(&part.index, part.id, &error)?
             {
-                self.put_aside(&part.index, part.id, &error)?;
                 return Err(error.into());
             }
         }
         Ok(())
     }
 
-    /// Takes a damaged split out of every search and keeps its files.
-    pub(super) fn put_aside(&self, index: &Arc<str>, id: u64, error: &split::SplitError) -> io::Result<()> {
+    /// Takes a damaged split out of every search and keeps its files. Says no when it is not in the index any more:
+    /// what was deleted while it was read looks damaged, and is not.
+    pub(super) fn put_aside(&self, index: &Arc<str>, id: u64, error: &split::SplitError) -> io::Result<bool> {
         let mut manifest = self.manifest.lock();
+        if !manifest.state().indexes.get(index).is_some_and(|meta| meta.splits.contains_key(&id)) {
+            return Ok(false);
+        }
         manifest.append(&Edit::Quarantine { index: index.clone(), split: id, reason: error.to_string() })?;
         self.change(|catalog, _| {
             let _ = catalog.replace(index, &[id], None);
         });
         quarantine::put_aside(&self.folder, id);
-        Ok(())
+        Ok(true)
     }
 
     /// Puts what was rebuilt in the place of a damaged split, in one step: however often a repair is begun, each

@@ -16,14 +16,14 @@ use crate::config::DiskPolicy;
 use limits::Candidate;
 
 impl Store {
-    /// Deletes splits that are past their time or beyond the size that was allowed. Says how many.
+    /// Deletes splits that are past their time or beyond the size that was allowed. Says how many. Those that a merge
+    /// works on go too, and the merge for nothing: else younger ones would go before them, and leave a gap.
     ///
     /// # Errors
     /// When the manifest can't be written.
     pub(crate) fn retain(&self, now_ns: i64) -> io::Result<usize> {
         let wanted = self.bytes_to_free()?;
         let mut manifest = self.manifest.lock();
-        let taken = self.changes.lock().taken.clone();
         let retention = &self.config.retention;
         let mut all = Vec::new();
         for (name, index) in &manifest.state().indexes {
@@ -34,7 +34,6 @@ impl Store {
                 newest_ns: split.newest_ns,
                 bytes: split.bytes,
                 limits,
-                taken: taken.contains(&split.id),
             }));
         }
         let gone: BTreeMap<Arc<str>, Vec<PartId>> =
@@ -51,7 +50,6 @@ impl Store {
         Ok(gone.values().map(Vec::len).sum())
     }
 
-    #[cfg(test)]
     /// Sets how old events of an index may become, as a lifecycle policy has it; what the configuration says is never
     /// prolonged by it. `None` leaves the index to the configuration.
     ///
@@ -108,16 +106,14 @@ impl Store {
             found.map(|(name, meta)| (name.clone(), meta.clone()))?
         };
         let error = split::verify(&self.splits_folder(), &meta).err()?;
-        {
-            let manifest = self.manifest.lock();
-            let named = manifest.state().splits().any(|split| split.id == id);
-            // A merge that works on it finds out by itself.
-            if !named || self.changes.lock().taken.contains(&id) {
-                return None;
-            }
+        // A merge that works on it finds out by itself.
+        if self.changes.lock().taken.contains(&id) {
+            return None;
         }
-        if let Err(error) = self.put_aside(&index, id, &error) {
-            return Some(format!("a split of {index} is damaged and can't be put aside: {error}"));
+        match self.put_aside(&index, id, &error) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => return Some(format!("a split of {index} is damaged and can't be put aside: {error}")),
         }
         self.manifest.lock().state().quarantine.get(&id).map(super::quarantine::in_words)
     }

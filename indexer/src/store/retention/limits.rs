@@ -49,8 +49,6 @@ pub(super) struct Candidate {
     pub(super) newest_ns: i64,
     pub(super) bytes: u64,
     pub(super) limits: Limits,
-    /// A merge works on it: it counts, and is looked at again when that is done.
-    pub(super) taken: bool,
 }
 
 /// The splits that go, by index: past their age; the oldest beyond the size of their rule; the oldest beyond the size
@@ -68,7 +66,7 @@ pub(super) fn chosen(
         gone.entry(split.index.clone()).or_default().push(split.id);
     };
     all.retain(|split| {
-        let old = is_too_old(split, now_ns) && !split.taken;
+        let old = is_too_old(split, now_ns);
         if old {
             take(split);
         }
@@ -83,7 +81,7 @@ pub(super) fn chosen(
     }
     all.retain(|split| {
         let total = split.limits.bytes.and_then(|(rule, max)| Some((by_rule.get_mut(&rule)?, max)));
-        let beyond = total.filter(|(total, max)| **total > *max && !split.taken);
+        let beyond = total.filter(|(total, max)| **total > *max);
         let goes = beyond.is_some();
         if let Some((total, _)) = beyond {
             *total -= split.bytes;
@@ -92,7 +90,7 @@ pub(super) fn chosen(
         !goes
     });
     let mut total: u64 = all.iter().map(|split| split.bytes).sum();
-    for split in all.iter().filter(|split| !split.taken) {
+    for split in &all {
         if bytes_max.is_none_or(|max| total <= max) && freed >= wanted {
             break;
         }
@@ -151,7 +149,7 @@ mod tests {
 
     fn split(index: &str, id: u64, day: i64, bytes: u64) -> Candidate {
         let limits = limits_of(&retention(), index, None);
-        Candidate { index: index.into(), id, newest_ns: day * DAY_NS, bytes, limits, taken: false }
+        Candidate { index: index.into(), id, newest_ns: day * DAY_NS, bytes, limits }
     }
 
     #[test]
@@ -177,12 +175,5 @@ mod tests {
         assert_eq!(go(None, 100), [1, 3, 5]);
         assert_eq!(go(None, 101), [1, 2, 3, 5]);
         assert_eq!(go(None, u64::MAX), [1, 2, 3, 4, 5, 6]);
-    }
-
-    #[test]
-    fn what_a_merge_works_on_counts_and_stays() {
-        let taken = Candidate { taken: true, ..split("logs-shop", 1, 1, 40) };
-        let found = chosen(vec![taken, split("logs-shop", 2, 99, 20)], None, 0, 100 * DAY_NS);
-        assert_eq!(found.into_values().flatten().collect::<Vec<_>>(), [2]);
     }
 }

@@ -194,3 +194,21 @@ fn sealed_splits_are_smaller_and_are_joined_without_loss() {
     }
     assert_eq!(messages(&store).len(), expected);
 }
+
+#[test]
+fn what_is_too_old_goes_also_while_it_is_sealed_and_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let retention = crate::config::Retention { age: Some(Period::secs(86_400)), ..Default::default() };
+    let (store, _) = Store::open(folder.path(), Config { retention, ..Config::default() }).unwrap();
+    for day in 0..2 {
+        testing::add(&store, "logs-a", &documents(day, 1, 100), 50);
+        store.flush().unwrap();
+    }
+    let (parts, mut ticket) = store.take_splits(|_, free| Some(candidates(free))).unwrap();
+    assert_eq!(store.retain(FIRST_DAY + 2 * DAY_NS).unwrap(), 1);
+    assert!(store.rewrite(&parts, &mut ticket, None).unwrap().is_none());
+    store.changes.lock().give_back(parts.iter(), &ticket);
+    let left = messages(&store);
+    assert!(left.len() == 100 && left.iter().all(|message| message.starts_with("1 ")), "{left:?}");
+    assert_eq!(store.manifest.lock().state().quarantine.len(), 0);
+}
