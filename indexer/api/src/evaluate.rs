@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 
 use crate::ast::{Ast, Field, Range, Test};
 use crate::text::{self, Wildcard};
-use crate::{DEFAULT_FIELDS, datemath};
+use crate::{DEFAULT_FIELDS, datemath, regexp};
 
 /// A query made ready to test many events.
 #[derive(Clone, Debug)]
@@ -121,7 +121,10 @@ fn check(test: &Test) -> Check {
             let words = groups.iter().map(|group| group.iter().map(|word| Wildcard::new(word)).collect()).collect();
             Check::Pattern { whole: Wildcard::new(pattern), words }
         }
-        Test::Regex(pattern) => Check::Regex(Regex::new(&format!("^(?:{pattern})$")).ok()),
+        Test::Regex(pattern) => {
+            let translated = regexp::translated(pattern, regexp::Operators::default()).ok();
+            Check::Regex(translated.and_then(|pattern| Regex::new(&format!("^(?:{pattern})$")).ok()))
+        }
         Test::Fuzzy { text, distance } => Check::Fuzzy { text: text.clone(), distance: usize::from(*distance) },
         Test::Range(range) => Check::Range(range.clone()),
         Test::Exists => Check::Exists,

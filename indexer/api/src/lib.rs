@@ -15,6 +15,7 @@ pub mod lucene;
 mod mistakes;
 pub mod percent;
 mod print;
+pub mod regexp;
 pub mod text;
 
 pub use ast::{Ast, Bound, Field, Range, Test};

@@ -172,14 +172,18 @@ fn amend(request: &mut SearchRequest, params: &mut Params) -> Result<(), EsError
 
 /// `q` with its companions.
 pub(super) fn query_of(params: &mut Params) -> Result<Option<Clause>, EsError> {
-    params.ignore(&["analyze_wildcard", "lenient", "analyzer"]);
+    params.ignore(&["analyze_wildcard"]);
+    if let Some(other) = params.take("analyzer").filter(|name| !matches!(name.as_str(), "standard" | "default")) {
+        return Err(EsError::argument(format!("[analyzer]: there is no analyzer [{other}], only [standard]")));
+    }
+    let lenient = params.flag("lenient")?.unwrap_or(false);
     let operator = match params.take("default_operator").map(|text| text.to_ascii_lowercase()).as_deref() {
         None | Some("or") => Operator::Or,
         Some("and") => Operator::And,
         Some(other) => return Err(EsError::argument(format!("[default_operator] must be and or or, not [{other}]"))),
     };
     let fields: Vec<String> = params.take("df").into_iter().collect();
-    params.take("q").map(|text| Clause::from_lucene(&text, &fields, operator)).transpose()
+    params.take("q").map(|text| Clause::from_lucene(&text, &fields, operator, lenient)).transpose()
 }
 
 /// The view of the chosen indexes.

@@ -144,7 +144,10 @@ impl Clause {
     pub(crate) fn same_score(&self) -> Option<f32> {
         match self {
             Self::All | Self::Ids(_) | Self::None => Some(1.0),
-            Self::Bool { must, should, .. } if should.is_empty() => must.iter().map(Self::same_score).sum(),
+            // From 0, for the sum of nothing is -0.0 and would be shown so.
+            Self::Bool { must, should, .. } if should.is_empty() => {
+                must.iter().try_fold(0.0, |sum, member| Some(sum + member.same_score()?))
+            }
             Self::Bool { must, filter, should, minimum_should_match, .. } => match should.as_slice() {
                 [only] if must.is_empty() && (filter.is_empty() || *minimum_should_match > 0) => only.same_score(),
                 _ => None,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use logmill_indexer_api::text;
 use tantivy::schema::Field;
 
-use super::clause::{Clause, Combine, Condition, Fuzzy, Words};
+use super::clause::{Clause, Combine, Condition, Fuzzy, Weighted, Words};
 use super::compile::{near, text_path};
 use super::error::EsError;
 use super::fields::{self, Place, place};
@@ -52,7 +52,16 @@ impl Lookup<'_> {
             Clause::On { field, test } => self.on(field, test)?,
             Clause::OnAny { fields, test, combine } => {
                 let fields = fields::expand_weighted(self.mapping, fields)?;
-                let on = |field: &super::clause::Weighted| Ok(self.on(&field.name, test)?.boosted(field.boost));
+                let on = |field: &Weighted| {
+                    Ok(match self.on(&field.name, test)? {
+                        // Not looked up, for the field's type is another: among several it is passed over.
+                        Clause::On { field: name, test } if test.needs_terms() => {
+                            let fields = vec![Weighted { name, boost: field.boost }];
+                            Clause::OnAny { fields, test, combine: *combine }
+                        }
+                        looked_up => looked_up.boosted(field.boost),
+                    })
+                };
                 let members = fields.iter().map(on).collect::<Result<Vec<_>, EsError>>()?;
                 match combine {
                     _ if members.is_empty() => Clause::None,

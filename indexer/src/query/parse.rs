@@ -7,6 +7,8 @@ mod strings;
 
 use base64::Engine as _;
 use logmill_indexer_api::lucene::{self, Operator};
+use logmill_indexer_api::regexp::Operators;
+use logmill_indexer_api::{Ast, Test};
 use serde_json::Value;
 
 use super::clause::{Clause, Condition, Minimum, Weighted};
@@ -60,21 +62,41 @@ impl Clause {
     }
 
     /// Reads the `q` of an address.
-    pub(crate) fn from_lucene(text: &str, default_fields: &[String], operator: Operator) -> Result<Self, EsError> {
+    pub(crate) fn from_lucene(
+        text: &str,
+        default_fields: &[String],
+        operator: Operator,
+        lenient: bool,
+    ) -> Result<Self, EsError> {
         let fields = default_fields.iter().map(|field| Weighted::from(field.as_str())).collect();
-        let defaults = Defaults { fields, all_words: operator == Operator::And, ..Defaults::default() };
+        let defaults = Defaults { fields, all_words: operator == Operator::And, lenient, ..Defaults::default() };
         from_lucene(text, operator, &defaults)
     }
 }
 
 fn from_lucene(text: &str, operator: Operator, defaults: &Defaults) -> Result<Clause, EsError> {
+    // Who asks for nothing finds nothing, here; in a search box it is everything.
+    if text.trim().is_empty() {
+        return Ok(Clause::None);
+    }
     let ast = lucene::parse_with(text, operator).map_err(|error| {
         let hint = error.hint.map(|hint| format!(": {hint}")).unwrap_or_default();
         let at = error.span.start;
         let reason = format!("Failed to parse query [{text}]: {} at byte {at}{hint}", error.message);
         EsError::new(400, "query_shard_exception", reason)
     })?;
+    check_regexes(&ast)?;
     Ok(Clause::from_ast(&ast, defaults))
+}
+
+/// Refuses expressions that can't be run to the letter.
+fn check_regexes(ast: &Ast) -> Result<(), EsError> {
+    match ast {
+        Ast::And(members) | Ast::Or(members) => members.iter().try_for_each(check_regexes),
+        Ast::Not(member) | Ast::Boosted { member, .. } => check_regexes(member),
+        Ast::Leaf { test: Test::Regex(pattern), .. } => leaf::regexp(pattern, Operators::default()).map(drop),
+        Ast::Leaf { .. } | Ast::All => Ok(()),
+    }
 }
 
 fn read(query: Value, depth: usize) -> Result<Clause, EsError> {
@@ -186,6 +208,10 @@ fn bool_query(mut members: Members, depth: usize) -> Result<Clause, EsError> {
     if !adjust && !required && should.is_empty() && !must_not.is_empty() {
         return Ok(Clause::None);
     }
+    // A query of no clauses matches all, whatever it asks of them.
+    if !required && should.is_empty() && must_not.is_empty() {
+        return Ok(Clause::All);
+    }
     // Where nothing else is required, one of the optional clauses is.
     let least = usize::from(!required && !should.is_empty());
     let minimum_should_match = minimum.map_or(0, |minimum| minimum.of(should.len())).max(least);
@@ -291,10 +317,22 @@ mod tests {
             (json!({"simple_query_string": {"query": "x", "flags": "OR|ODD"}}), "[ODD]"),
             (json!({"boosting": {"positive": {"match_all": {}}, "negative": {"match_all": {}}}}), "[negative_boost]"),
             (json!({"terms": {"a": {"index": "b", "id": "1", "path": "c"}}}), "another index"),
-            (json!({"regexp": {"a": {"value": "x", "flags": "INTERVAL"}}}), "INTERVAL"),
+            (json!({"regexp": {"a": {"value": "x", "flags": "INTERVAL|ODD"}}}), "[ODD]"),
+            (json!({"regexp": {"a": {"value": "x~y"}}}), "complement ~"),
+            (json!({"query_string": {"query": "a:/x&y/"}}), "intersection &"),
         ] {
             let error = Clause::from_dsl(query.clone()).err().unwrap_or_else(|| panic!("{query} was accepted"));
             assert!(error.reason.contains(named), "{query}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_only_filters_scores_nothing_and_not_less() {
+        for query in
+            [json!({"bool": {"filter": {"term": {"a": 1}}}}), json!({"bool": {"must_not": {"term": {"a": 1}}}})]
+        {
+            let score = Clause::from_dsl(query.clone()).unwrap().same_score().unwrap();
+            assert!(score == 0.0 && score.is_sign_positive(), "{query}: {score}");
         }
     }
 

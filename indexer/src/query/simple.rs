@@ -69,14 +69,15 @@ impl Default for Flags {
     }
 }
 
-pub(super) fn parse(text: &str, operator: Operator, flags: Flags) -> Ast {
+/// What a text asks for; `None` when there is nothing in it.
+pub(super) fn parse(text: &str, operator: Operator, flags: Flags) -> Option<Ast> {
     let mut parser = Parser { letters: text.chars().peekable(), operator, flags, depth: 0 };
     let mut members = Vec::new();
     loop {
         members.extend(parser.list());
         // A closing parenthesis that closes nothing.
         if parser.letters.next().is_none() {
-            return Ast::and(members);
+            return (!members.is_empty()).then(|| Ast::and(members));
         }
     }
 }
@@ -147,14 +148,14 @@ impl Parser<'_> {
             }
             Some('"') if self.flags.phrase => {
                 self.letters.next();
-                let text = self.until(|letter| letter == '"');
+                let (text, _) = self.until(|letter| letter == '"');
                 self.letters.next();
                 let slop = if self.flags.slop { self.edits().unwrap_or(0) } else { 0 };
                 Some(leaf(Test::Phrase { text, slop }))
             }
             _ => {
                 let flags = self.flags;
-                let text = self.until(|letter| match letter {
+                let (text, is_literal) = self.until(|letter| match letter {
                     '(' | ')' => flags.precedence,
                     '"' => flags.phrase,
                     '+' => flags.and,
@@ -167,7 +168,7 @@ impl Parser<'_> {
                 {
                     return Some(leaf(Test::Fuzzy { text, distance: u8::try_from(distance).unwrap_or(2).min(2) }));
                 }
-                match text.strip_suffix('*') {
+                match text.strip_suffix('*').filter(|_| !is_literal) {
                     _ if text.is_empty() => {
                         self.letters.next();
                         None
@@ -180,16 +181,18 @@ impl Parser<'_> {
         }
     }
 
-    fn until(&mut self, ends: impl Fn(char) -> bool) -> String {
-        let mut text = String::new();
+    /// The letters before the one that ends them, and whether the last of them stands for itself.
+    fn until(&mut self, ends: impl Fn(char) -> bool) -> (String, bool) {
+        let (mut text, mut is_literal) = (String::new(), false);
         while let Some(letter) = self.letters.next_if(|letter| !ends(*letter)) {
-            if letter == '\\' && self.flags.escape {
+            is_literal = letter == '\\' && self.flags.escape;
+            if is_literal {
                 text.extend(self.letters.next());
             } else {
                 text.push(letter);
             }
         }
-        text
+        (text, is_literal)
     }
 
     fn edits(&mut self) -> Option<u32> {
@@ -233,9 +236,12 @@ mod tests {
             ("a + (b | c*)", Operator::And, "a AND (b OR c*)"),
             ("\"x y\"~2 | z~1", Operator::And, "\"x y\"~2 OR z~1"),
             ("a)", Operator::Or, "a"),
-            ("", Operator::Or, "*:*"),
+            ("a\\* *", Operator::And, "a\\* AND *:*"),
         ] {
-            assert_eq!(parse(text, operator, Flags::default()).to_lucene(), lucene, "{text}");
+            assert_eq!(parse(text, operator, Flags::default()).unwrap().to_lucene(), lucene, "{text}");
+        }
+        for nothing in ["", "  ", "-", "()", ")"] {
+            assert_eq!(parse(nothing, Operator::Or, Flags::default()), None, "{nothing}");
         }
     }
 

@@ -118,6 +118,7 @@ impl Members {
 pub(crate) fn strings(value: Value, what: &str) -> Result<Vec<String>, EsError> {
     let one = |value: Value| match value {
         Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
         other => Err(EsError::parsing(format!("{what} needs strings, not {}", kind(&other)))),
     };
     match value {

@@ -1,6 +1,6 @@
 //! Queries that people write, in KQL or Lucene's syntax, as clauses.
 
-use logmill_indexer_api::{Ast, Field, Test};
+use logmill_indexer_api::{Ast, Field, Test, regexp};
 use serde_json::Value;
 
 use super::clause::{Bounds, Clause, Combine, Condition, Edits, Fuzzy, Minimum, Weighted, Words};
@@ -19,6 +19,8 @@ pub(crate) struct Defaults {
     pub(crate) phrases: Option<bool>,
     /// The minimum is for the conditions on top only.
     pub(crate) at_top: bool,
+    /// A field whose type can't take a value is passed over, also where it is the only one.
+    pub(crate) lenient: bool,
 }
 
 impl Default for Defaults {
@@ -33,6 +35,7 @@ impl Default for Defaults {
             time_zone: None,
             phrases: None,
             at_top: true,
+            lenient: false,
         }
     }
 }
@@ -46,7 +49,8 @@ impl Defaults {
 impl Clause {
     /// A parsed KQL or Lucene query; bare words are searched in the fields of `defaults`.
     pub(crate) fn from_ast(ast: &Ast, defaults: &Defaults) -> Self {
-        let each = |members: &[Ast]| members.iter().map(|ast| Self::from_ast(ast, defaults)).collect();
+        let inner = defaults.inner();
+        let each = |members: &[Ast]| members.iter().map(|ast| Self::from_ast(ast, &inner)).collect();
         match ast {
             Ast::All => Self::All,
             Ast::And(members) => Self::all(each(members)),
@@ -54,21 +58,23 @@ impl Clause {
                 Some(minimum) if defaults.at_top => Self::at_least(each(members), minimum),
                 _ => Self::any(each(members)),
             },
-            Ast::Not(member) => Self::not(Self::from_ast(member, &defaults.inner())),
+            Ast::Not(member) => Self::not(Self::from_ast(member, &inner)),
             Ast::Boosted { member, by } => Self::from_ast(member, defaults).boosted(by.parse().unwrap_or(1.0)),
             Ast::Leaf { field, test } => {
                 let (condition, boost) = (Condition::from_test(test, defaults), 1.0);
+                let among = |fields: Vec<Weighted>, test| Self::OnAny { fields, test, combine: defaults.combine };
                 match field {
-                    Field::Named(name) => Self::On { field: name.clone(), test: condition },
-                    Field::Pattern(pattern) => {
-                        let fields = vec![Weighted { name: pattern.clone(), boost }];
-                        Self::OnAny { fields, test: condition, combine: defaults.combine }
+                    // An escaped star still stands for any letters of a name: `book.\\*:quick`.
+                    Field::Named(name) if defaults.lenient || name.contains('*') => {
+                        among(vec![Weighted { name: name.clone(), boost }], condition)
                     }
+                    Field::Named(name) => Self::On { field: name.clone(), test: condition },
+                    Field::Pattern(pattern) => among(vec![Weighted { name: pattern.clone(), boost }], condition),
                     Field::Default => match defaults.fields.as_slice() {
-                        [only] if !only.name.contains('*') => {
+                        [only] if !only.name.contains('*') && !defaults.lenient => {
                             Self::On { field: only.name.clone(), test: condition }.boosted(only.boost)
                         }
-                        several => Self::OnAny { fields: several.to_vec(), test: condition, combine: defaults.combine },
+                        several => among(several.to_vec(), condition),
                     },
                 }
             }
@@ -100,12 +106,17 @@ impl Condition {
                 },
                 None => {
                     let words = Words::of(text, defaults.all_words);
-                    Self::Match(Words { minimum: defaults.minimum.clone(), ..words })
+                    let minimum = defaults.minimum.clone().filter(|_| defaults.at_top);
+                    Self::Match(Words { minimum, ..words })
                 }
             },
             Test::Phrase { text, slop } => phrase(text, *slop),
             Test::Pattern(pattern) => Self::WordPattern(pattern.clone()),
-            Test::Regex(pattern) => Self::Regexp { pattern: pattern.clone(), case_insensitive: false },
+            // What can't be translated was refused where it was read.
+            Test::Regex(pattern) => Self::Regexp {
+                pattern: regexp::translated(pattern, regexp::Operators::default()).unwrap_or_default(),
+                case_insensitive: false,
+            },
             Test::Fuzzy { text, distance } => {
                 let how = Fuzzy { edits: Edits::Exactly(*distance), ..defaults.fuzzy.clone() };
                 Self::Fuzzy { text: text.clone(), how }

@@ -1,11 +1,12 @@
 //! Conditions on one field: `{"field": value}` or `{"field": {"query" or "value": ..., options}}`.
 
 use logmill_indexer_api::lucene::Operator;
+use logmill_indexer_api::regexp::{Operators, translated};
 use serde_json::Value;
 
 use super::{boost, check_analyzer, operator, plain_text};
 use crate::dates::Formats;
-use crate::query::clause::{Bounds, Clause, Condition, Edits, Fuzzy, Minimum, Words};
+use crate::query::clause::{Bounds, Clause, Combine, Condition, Edits, Fuzzy, Minimum, Weighted, Words};
 use crate::query::error::EsError;
 use crate::query::limits::EXPANSIONS_MAX;
 use crate::query::strict::Members;
@@ -47,6 +48,7 @@ fn on_field(name: &str, mut outer: Members) -> Result<Clause, EsError> {
     };
     let boost = boost(&mut members)? * outer_boost;
     let own_name = members.string("_name")?.or(outer_name);
+    let lenient = name.starts_with("match") && members.boolean("lenient")?.unwrap_or(false);
     let test = match name {
         "range" => Condition::Range(range(&mut members)?),
         "match" | "match_bool_prefix" => matching(name, &mut members)?,
@@ -54,7 +56,13 @@ fn on_field(name: &str, mut outer: Members) -> Result<Clause, EsError> {
         _ => on_term(name, &mut members)?,
     };
     members.end()?;
-    Ok(Clause::On { field, test }.boosted(boost).named(own_name))
+    let clause = if lenient {
+        let fields = vec![Weighted { name: field, boost: 1.0 }];
+        Clause::OnAny { fields, test, combine: Combine::Best(0.0) }
+    } else {
+        Clause::On { field, test }
+    };
+    Ok(clause.boosted(boost).named(own_name))
 }
 
 fn value(members: &mut Members, keys: &[&str]) -> Result<Value, EsError> {
@@ -73,8 +81,8 @@ fn value(members: &mut Members, keys: &[&str]) -> Result<Value, EsError> {
 
 fn matching(name: &str, members: &mut Members) -> Result<Condition, EsError> {
     let text = plain_text(&value(members, &["query", name])?);
-    // What a field's type can't take matches nothing; synonyms are not kept.
-    members.ignore(&["lenient", "auto_generate_synonyms_phrase_query", "cutoff_frequency"]);
+    // Synonyms are not kept.
+    members.ignore(&["auto_generate_synonyms_phrase_query", "cutoff_frequency"]);
     check_analyzer(members, "analyzer")?;
     let all = operator(members, "operator")? == Operator::And;
     let minimum = members.take("minimum_should_match").map(|written| Minimum::read(&written)).transpose()?;
@@ -126,18 +134,25 @@ fn on_term(name: &str, members: &mut Members) -> Result<Condition, EsError> {
         _ => {
             // An automaton is never built here, so its states need no bound; what is built is bounded in bytes.
             members.ignore(&["max_determinized_states"]);
-            if let Some(flags) = members.string("flags")?
-                && let Some(odd) = flags.split('|').find(|flag| !matches!(*flag, "NONE" | "" | "EMPTY"))
-                && (flags != "ALL" || text.contains(['~', '<', '&', '@', '#', '"']))
-            {
-                return Err(EsError::parsing(format!(
-                    "[regexp] query does not support the operators of [flags] [{odd}]; write the expression without ~ <> & @"
-                )));
-            }
-            Condition::Regexp { pattern: text, case_insensitive }
+            let flags = members.string("flags")?;
+            let operators = flags.as_deref().map_or(Ok(Operators::default()), Operators::read);
+            let operators = operators.map_err(|odd| EsError::argument(format!("Unknown regexp flag [{odd}]")))?;
+            let pattern = regexp(&text, operators)?;
+            Condition::Regexp { pattern, case_insensitive }
         }
     })
 }
+
+/// A regular expression of Lucene's as it is run.
+pub(super) fn regexp(text: &str, operators: Operators) -> Result<String, EsError> {
+    translated(text, operators).map_err(|why| {
+        let shown: String = text.chars().take(SHOWN_LETTERS_MAX).collect();
+        EsError::argument(format!("[{shown}] is not a regular expression that is supported: {why}"))
+    })
+}
+
+/// Of an expression in an error: enough to know it again.
+const SHOWN_LETTERS_MAX: usize = 200;
 
 /// `fuzziness` and what goes with it.
 pub(super) fn fuzziness(members: &mut Members) -> Result<Option<Fuzzy>, EsError> {

@@ -13,11 +13,9 @@ use crate::query::written::Defaults;
 
 /// What both take.
 fn common(members: &mut Members) -> Result<(Operator, Defaults), EsError> {
-    // Patterns always mean the words that a field is cut into; what a field's type can't take matches nothing; positions
-    // are always kept, synonyms never.
+    // Patterns always mean the words that a field is cut into; positions are always kept, synonyms never.
     members.ignore(&[
         "analyze_wildcard",
-        "lenient",
         "enable_position_increments",
         "auto_generate_synonyms_phrase_query",
         "rewrite",
@@ -30,6 +28,7 @@ fn common(members: &mut Members) -> Result<(Operator, Defaults), EsError> {
     let mut defaults = Defaults { all_words: operator == Operator::And, ..Defaults::default() };
     defaults.fields = fields(members)?;
     defaults.minimum = members.take("minimum_should_match").map(|written| Minimum::read(&written)).transpose()?;
+    defaults.lenient = members.boolean("lenient")?.unwrap_or(false);
     let fuzzy = defaults.fuzzy.clone();
     defaults.fuzzy = Fuzzy {
         prefix: expansions(members, "fuzzy_prefix_length")?.unwrap_or(fuzzy.prefix),
@@ -76,7 +75,7 @@ pub(super) fn query_string(mut members: Members) -> Result<Clause, EsError> {
             format!("Failed to parse query [{text}]: '*' or '?' not allowed as first character in WildcardQuery");
         return Err(EsError::new(400, "query_shard_exception", reason));
     }
-    if let Some(suffix) = members.string("quote_field_suffix")? {
+    if let Some(suffix) = members.string("quote_field_suffix")?.filter(|suffix| !suffix.is_empty()) {
         return Err(EsError::parsing(format!("[query_string] query does not support [quote_field_suffix] [{suffix}]")));
     }
     // With true, operators are letters: the text is words.
@@ -102,12 +101,12 @@ pub(super) fn simple_query_string(mut members: Members) -> Result<Clause, EsErro
     let (operator, mut defaults) = common(&mut members)?;
     // Fields add up, unlike those of `query_string`.
     defaults.combine = Combine::Best(1.0);
-    if let Some(suffix) = members.string("quote_field_suffix")? {
+    if let Some(suffix) = members.string("quote_field_suffix")?.filter(|suffix| !suffix.is_empty()) {
         return Err(EsError::parsing(format!(
             "[simple_query_string] query does not support [quote_field_suffix] [{suffix}]"
         )));
     }
     let flags = members.string("flags")?.map_or(Ok(Flags::default()), |text| Flags::read(&text))?;
     members.end()?;
-    Ok(Clause::from_ast(&simple::parse(&text, operator, flags), &defaults))
+    Ok(simple::parse(&text, operator, flags).map_or(Clause::None, |ast| Clause::from_ast(&ast, &defaults)))
 }

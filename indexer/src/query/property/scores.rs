@@ -173,6 +173,12 @@ fn score(query: &Query, event: &Value, counts: &Counts) -> Option<f64> {
         }),
         Query::Levels => (event["level"] == "info" || event["level"] == "warn").then_some(1.0),
         Query::Status(status) => (event["status"] == *status).then_some(1.0),
+        // Of no clauses it is a query for everything.
+        Query::Bool { must, filter, should, must_not, .. }
+            if [must, filter, should, must_not].into_iter().all(Vec::is_empty) =>
+        {
+            Some(1.0)
+        }
         Query::Bool { must, filter, should, must_not, minimum } => {
             let required: Option<Vec<f64>> = each(must).into_iter().collect();
             let sum: f64 = required?.iter().sum();
