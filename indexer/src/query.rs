@@ -20,6 +20,7 @@ mod hits;
 pub(crate) mod limits;
 pub(crate) mod matching;
 mod minimum;
+pub(crate) mod named;
 mod patient;
 pub(crate) mod pattern;
 pub(crate) mod plan;

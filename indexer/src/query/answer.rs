@@ -71,6 +71,9 @@ pub(crate) struct Hit {
     pub(crate) index: String,
     #[serde(rename = "_id")]
     pub(crate) id: String,
+    /// Fields with values that do not fit them.
+    #[serde(rename = "_ignored", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ignored: Vec<String>,
     #[serde(rename = "_version", skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<u64>,
     #[serde(rename = "_seq_no", skip_serializing_if = "Option::is_none")]

@@ -6,12 +6,16 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tantivy::DocId;
 
+use super::columns;
 use super::error::EsError;
 use super::fields;
+use super::named::{Name, Names};
+use super::parse::plain_text;
 use super::request::{FieldFormat, SourceFilter};
 use crate::dates::{self, Formats};
 use crate::store::Part;
-use crate::store::registry::{FieldType, Mapping};
+use crate::store::mapping::{Field, ip};
+use crate::store::registry::FieldType;
 
 /// The id of a document.
 pub(crate) fn id(part: &Part, doc: DocId) -> Result<String, EsError> {
@@ -89,50 +93,85 @@ fn filtered(
     kept
 }
 
-/// The `fields` of a hit: every value of the fields that were asked for, as arrays.
-pub(crate) fn fields(event: &Value, mapping: &Mapping, wanted: &[FieldFormat], into: &mut Map<String, Value>) {
-    text::each_leaf(event, &mut |name, value| {
-        for format in wanted {
-            // A keyword's virtual name answers as the keyword itself.
-            let suffixed = format!("{name}.keyword");
-            let by_suffix = !format.pattern.matches(name) && format.pattern.matches(&suffixed);
-            if !by_suffix && !format.pattern.matches(name) {
-                continue;
+/// The `fields` of a hit: every value of the fields that were asked for, as arrays, each as its type is written.
+pub(crate) fn fields(event: &Value, names: &Names<'_>, wanted: &[FieldFormat], into: &mut Map<String, Value>) {
+    let mut add =
+        |name: &str, value: Value| match into.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
+            Value::Array(values) => values.push(value),
+            other => *other = value,
+        };
+    text::each_leaf(event, &mut |own, value| {
+        names.each(own, &mut |Name { name, is_virtual, .. }| {
+            let is_wanted =
+                |format: &&FieldFormat| format.pattern.matches(name) && !(is_virtual && format.pattern.matches(own));
+            let Some(format) = wanted.iter().find(is_wanted) else { return };
+            match names.kind(name) {
+                None if format.unmapped || names.knows(name) => add(name, value.clone()),
+                None => {}
+                Some((kind, said)) => match formatted(value, kind, said, format.format.as_ref()) {
+                    Some(value) => add(name, value),
+                    // What is not of the field's type is a keyword beside it.
+                    None if name == own && said.is_none_or(|field| field.ignore_above.is_none()) => {
+                        add(&format!("{name}.str"), plain_text(value).into());
+                    }
+                    None => {}
+                },
             }
-            if !format.unmapped && !mapping.contains_key(name) {
-                continue;
-            }
-            let shown = if by_suffix { suffixed.as_str() } else { name };
-            let value = formatted(value, mapping, name, format.format.as_ref());
-            match into.entry(shown.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
-                Value::Array(values) => values.push(value),
-                other => *other = value,
-            }
-            return;
-        }
+        });
     });
-}
-
-/// Dates are read by the formats of their mapping, and written by the asked one or the mapping's first.
-fn formatted(value: &Value, mapping: &Mapping, name: &str, asked: Option<&Formats>) -> Value {
-    if mapping.get(name) != Some(&FieldType::Date) {
-        return value.clone();
+    let is_wanted = |name: &str| wanted.iter().any(|format| format.pattern.matches(name));
+    for name in names.flattened.iter().filter(|name| is_wanted(name)) {
+        text::each_value(event, name, &mut |value| add(name, value.clone()));
     }
-    let declared = mapping.field(name).map(|field| &field.formats);
-    let nanos = match value {
-        Value::String(text) => instant(text).or_else(|| declared?.parse(text)),
-        other => match declared {
-            Some(formats) => formats.parse(&other.to_string()),
-            None => other.as_i64().and_then(|millis| millis.checked_mul(1_000_000)),
-        },
-    };
-    let Some(nanos) = nanos else { return value.clone() };
-    asked.or(declared).map_or_else(|| dates::rfc3339(nanos), |formats| formats.print(nanos, &TimeZone::UTC)).into()
+    for (name, value) in names.constants.iter().filter(|(name, _)| is_wanted(name)) {
+        into.entry((*name).to_owned()).or_insert_with(|| Value::Array(vec![(*value).into()]));
+    }
 }
 
-/// Nanoseconds of an instant in RFC 3339, as nearly all are.
-fn instant(text: &str) -> Option<i64> {
-    i64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_nanosecond()).ok()
+/// A value as its field's type is written; `None` when it is none of the type.
+fn formatted(value: &Value, kind: FieldType, said: Option<&Field>, format: Option<&Formats>) -> Option<Value> {
+    let number = || match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        _ => None,
+    };
+    match kind {
+        FieldType::Keyword => {
+            let text = plain_text(value);
+            let most = said.and_then(|field| field.ignore_above).unwrap_or(usize::MAX);
+            (text.len() <= most || text.chars().count() <= most).then(|| text.into())
+        }
+        FieldType::Text => Some(plain_text(value).into()),
+        FieldType::Long => match value {
+            Value::Number(whole) if whole.is_i64() || whole.is_u64() => Some(value.clone()),
+            Value::String(text) if text.trim().parse::<i64>().is_ok() => {
+                text.trim().parse::<i64>().ok().map(Into::into)
+            }
+            // Fractions are cut off where that was declared; elsewhere a number that has one does not fit.
+            _ if said.is_some_and(|field| field.coerce) => {
+                number().filter(|number| number.abs() < 9e18).map(|number| (number.trunc() as i64).into())
+            }
+            _ => None,
+        },
+        FieldType::Double => number().map(columns::json_f64),
+        FieldType::Boolean => match value {
+            Value::Bool(_) => Some(value.clone()),
+            Value::String(text) if text == "true" => Some(true.into()),
+            Value::String(text) if text == "false" || text.is_empty() => Some(false.into()),
+            _ => None,
+        },
+        FieldType::Ip => ip::parse(value.as_str()?).and_then(|term| ip::decode(&term)).map(Into::into),
+        FieldType::Date => {
+            let formats = said.map(|field| &field.formats);
+            let by_default = Formats::default();
+            let nanos = match value {
+                Value::Bool(_) => None,
+                other => formats.unwrap_or(&by_default).parse(&plain_text(other)),
+            }?;
+            let format = format.or(formats.filter(|formats| **formats != by_default));
+            Some(format.map_or_else(|| dates::rfc3339(nanos), |format| format.print(nanos, &TimeZone::UTC)).into())
+        }
+    }
 }
 
 #[cfg(test)]

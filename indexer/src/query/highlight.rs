@@ -9,14 +9,25 @@ use serde_json::{Map, Value};
 
 use super::clause::{Clause, Condition};
 use super::error::EsError;
+use super::named::{Name, Names};
 use super::strict::Members;
+use crate::store::registry::FieldType;
 use style::Style;
 
 /// How hits are to be highlighted.
 #[derive(Clone, Debug)]
 pub(crate) struct Highlight {
-    fields: Vec<(Wildcard, Style)>,
+    fields: Vec<Marked>,
     /// Marks what this matches, instead of what was searched for.
+    query: Option<Clause>,
+}
+
+/// A field that is to be highlighted.
+#[derive(Clone, Debug)]
+struct Marked {
+    pattern: Wildcard,
+    style: Style,
+    /// Of this field alone.
     query: Option<Clause>,
 }
 
@@ -34,8 +45,9 @@ impl Highlight {
             while let Some((name, options)) = names.take_one() {
                 let mut options = Members::new(options, "[highlight] of a field")?;
                 let own = style.changed(&mut options)?;
+                let query = options.take("highlight_query").map(Clause::from_dsl).transpose()?;
                 options.end()?;
-                fields.push((Wildcard::new(&name), own));
+                fields.push(Marked { pattern: Wildcard::new(&name), style: own, query });
             }
             Ok(())
         };
@@ -49,54 +61,82 @@ impl Highlight {
     }
 }
 
-/// The conditions of a query that can be shown.
+/// The conditions of a query that can be shown, with the fields that they are about; none means all.
+type Shown<'h> = Vec<(Vec<Wildcard>, &'h Condition)>;
+
+/// Marks the hits of a search.
 #[derive(Debug)]
 pub(crate) struct Highlighter<'h> {
     highlight: &'h Highlight,
-    conditions: Vec<(Vec<Wildcard>, &'h Condition)>,
+    conditions: Shown<'h>,
+    /// Of each field that has a query of its own.
+    own: Vec<Option<Shown<'h>>>,
 }
 
 impl<'h> Highlighter<'h> {
     pub(crate) fn new(highlight: &'h Highlight, query: &'h Clause) -> Self {
-        let mut conditions = Vec::new();
-        collect(highlight.query.as_ref().unwrap_or(query), &mut conditions);
-        Self { highlight, conditions }
+        let shown = |query: &'h Clause| {
+            let mut conditions = Vec::new();
+            collect(query, &mut conditions);
+            conditions
+        };
+        let own = highlight.fields.iter().map(|field| field.query.as_ref().map(shown)).collect();
+        Self { highlight, conditions: shown(highlight.query.as_ref().unwrap_or(query)), own }
     }
 
     /// The `highlight` of one hit; `None` when there is nothing to mark.
-    pub(crate) fn marked(&self, event: &Value) -> Option<Map<String, Value>> {
+    pub(crate) fn marked(&self, event: &Value, names: &Names<'_>) -> Option<Map<String, Value>> {
         let mut found = Map::new();
-        text::each_leaf(event, &mut |name, value| {
-            let Some((_, style)) = self.highlight.fields.iter().find(|(pattern, _)| pattern.matches(name)) else {
-                return;
-            };
+        text::each_leaf(event, &mut |own, value| {
             let Value::String(content) = value else { return };
             if content.len() > TEXT_BYTES_MAX {
                 return;
             }
-            let mut spans = Vec::new();
-            for (fields, condition) in &self.conditions {
-                let on_this = fields.is_empty() || fields.iter().any(|pattern| pattern.matches(name));
-                if on_this || !style.require_field_match {
-                    marks::mark(condition, content, text::is_text(name), &mut spans);
+            names.each(own, &mut |name| {
+                let is_about = |field: &Marked| {
+                    field.pattern.matches(name.name) && !(name.is_virtual && field.pattern.matches(own))
+                };
+                let Some(place) = self.highlight.fields.iter().position(is_about) else { return };
+                let shown = self.fragments(place, name, content, names);
+                if shown.is_empty() {
+                    return;
                 }
-            }
-            let shown = match (spans.is_empty(), style.no_match_size) {
-                (true, 0) => return,
-                (true, size) => vec![fragments::beginning(content, size, style)],
-                _ => fragments::of(content, &marks::merged(spans), style),
-            };
-            let fragments = shown.into_iter().map(Value::String);
-            match found.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
-                Value::Array(all) => all.extend(fragments),
-                other => *other = Value::Array(fragments.collect()),
-            }
+                let fragments = shown.into_iter().map(Value::String);
+                match found.entry(name.name.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
+                    Value::Array(all) => all.extend(fragments),
+                    other => *other = Value::Array(fragments.collect()),
+                }
+            });
         });
         (!found.is_empty()).then_some(found)
     }
+
+    /// What is shown of one value of a field.
+    fn fragments(&self, place: usize, name: Name<'_>, content: &str, names: &Names<'_>) -> Vec<String> {
+        let Some(Marked { style, .. }) = self.highlight.fields.get(place) else { return Vec::new() };
+        let conditions = self.own.get(place).and_then(Option::as_ref).unwrap_or(&self.conditions);
+        let is_text = match names.kind(name.name) {
+            Some((kind, _)) => kind == FieldType::Text,
+            None => text::is_text(name.name),
+        };
+        let is_this = |pattern: &Wildcard| {
+            pattern.matches(name.real) || names.aliases(name.real).iter().any(|alias| pattern.matches(alias))
+        };
+        let mut spans = Vec::new();
+        for (fields, condition) in conditions {
+            if !style.require_field_match || fields.is_empty() || fields.iter().any(is_this) {
+                marks::mark(condition, content, is_text, &mut spans);
+            }
+        }
+        match (spans.is_empty(), style.no_match_size) {
+            (true, 0) => Vec::new(),
+            (true, size) => vec![fragments::beginning(content, size, style)],
+            _ => fragments::of(content, &marks::merged(spans), style),
+        }
+    }
 }
 
-fn collect<'c>(clause: &'c Clause, conditions: &mut Vec<(Vec<Wildcard>, &'c Condition)>) {
+fn collect<'c>(clause: &'c Clause, conditions: &mut Shown<'c>) {
     match clause {
         Clause::Bool { must, filter, should, .. } => {
             must.iter().chain(filter).chain(should).for_each(|member| collect(member, conditions));
@@ -107,8 +147,8 @@ fn collect<'c>(clause: &'c Clause, conditions: &mut Vec<(Vec<Wildcard>, &'c Cond
         | Clause::Constant(inner, _)
         | Clause::Named(_, inner) => collect(inner, conditions),
         Clause::On { field, test } => {
-            let bare = field.strip_suffix(".keyword").unwrap_or(field);
-            conditions.push((vec![Wildcard::new(bare)], test));
+            let bare = field.strip_suffix(".keyword").into_iter();
+            conditions.push((bare.chain([field.as_str()]).map(Wildcard::new).collect(), test));
         }
         Clause::OnAny { fields, test, .. } => {
             conditions.push((fields.iter().map(|field| Wildcard::new(&field.name)).collect(), test));
@@ -120,12 +160,14 @@ fn collect<'c>(clause: &'c Clause, conditions: &mut Vec<(Vec<Wildcard>, &'c Cond
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::registry::Mapping;
     use serde_json::json;
 
     fn marked(highlight: Value, query: Value, event: &Value) -> Value {
         let highlight = Highlight::read(highlight).unwrap();
         let clause = Clause::from_dsl(query).unwrap();
-        Highlighter::new(&highlight, &clause).marked(event).map_or(Value::Null, Value::Object)
+        let mapping = Mapping::default();
+        Highlighter::new(&highlight, &clause).marked(event, &Names::of(&mapping)).map_or(Value::Null, Value::Object)
     }
 
     #[test]

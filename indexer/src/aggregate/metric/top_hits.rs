@@ -13,6 +13,7 @@ use crate::aggregate::shown::{Answer, Shown};
 use crate::query::error::EsError;
 use crate::query::fetch;
 use crate::query::limits::Allowance;
+use crate::query::named::Names;
 use crate::query::request::SearchRequest;
 use crate::query::sort::{SortField, SortValue};
 use crate::query::strict::Members;
@@ -109,7 +110,7 @@ impl TopHits {
         shown.insert("_index".to_owned(), hit.part.index.to_string().into());
         shown.insert("_id".to_owned(), fetch::id(&hit.part, hit.doc)?.into());
         if request.version {
-            shown.insert("_version".to_owned(), 1.into());
+            shown.insert("_version".to_owned(), hit.part.version_of(hit.doc)?.into());
         }
         if request.seq_no
             && let Some(seq) = hit.part.reader.fast_fields().u64("seq")?.first(hit.doc)
@@ -125,8 +126,9 @@ impl TopHits {
         if !request.fields.is_empty() || !request.docvalue_fields.is_empty() {
             let event: Value = serde_json::from_slice(&source).map_err(EsError::internal)?;
             let mut values = Map::new();
-            fetch::fields(&event, &hit.mapping, &request.fields, &mut values);
-            fetch::fields(&event, &hit.mapping, &request.docvalue_fields, &mut values);
+            let names = Names::of(&hit.mapping);
+            fetch::fields(&event, &names, &request.fields, &mut values);
+            fetch::fields(&event, &names, &request.docvalue_fields, &mut values);
             if !values.is_empty() {
                 shown.insert("fields".to_owned(), values.into());
             }

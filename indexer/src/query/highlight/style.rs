@@ -7,8 +7,10 @@ use crate::query::strict::Members;
 pub(super) struct Style {
     pub(super) pre: String,
     pub(super) post: String,
-    /// Letters of a fragment.
+    /// Letters of a fragment, as far as words allow; 0: a whole sentence.
     pub(super) fragment_size: usize,
+    /// Fragments begin and end with sentences where those are not too long.
+    pub(super) by_sentence: bool,
     /// 0: the whole text.
     pub(super) fragments: usize,
     /// Letters that are shown of a text without marks.
@@ -26,6 +28,7 @@ impl Default for Style {
             pre: "<em>".to_owned(),
             post: "</em>".to_owned(),
             fragment_size: 100,
+            by_sentence: true,
             fragments: 5,
             no_match_size: 0,
             html: false,
@@ -38,19 +41,27 @@ impl Default for Style {
 impl Style {
     /// The same where a request does not say otherwise.
     pub(super) fn changed(&self, members: &mut Members) -> Result<Self, EsError> {
-        // How Elasticsearch finds words again and where it cuts: here always at letters, around the marks.
+        // How Elasticsearch finds words again, which makes no difference here: there is one highlighter.
+        let one_of_known = |key: &str, known: &[&str], written: Option<String>| match written {
+            Some(other) if !known.contains(&other.as_str()) => {
+                Err(EsError::argument(format!("[highlight]: there is no [{key}] [{other}], only {}", known.join(", "))))
+            }
+            written => Ok(written),
+        };
+        one_of_known("type", &["unified", "plain", "fvh"], members.string("type")?)?;
+        one_of_known("fragmenter", &["span", "simple"], members.string("fragmenter")?)?;
+        let scanner =
+            one_of_known("boundary_scanner", &["sentence", "word", "chars"], members.string("boundary_scanner")?)?;
         members.ignore(&[
-            "type",
-            "boundary_scanner",
             "boundary_scanner_locale",
             "boundary_chars",
             "boundary_max_scan",
             "force_source",
-            "fragmenter",
             "phrase_limit",
             "max_analyzed_offset",
         ]);
         let mut style = self.clone();
+        style.by_sentence = scanner.map_or(style.by_sentence, |scanner| scanner == "sentence");
         let first = |tags: Option<Vec<String>>| tags.and_then(|tags| tags.into_iter().next());
         style.pre = first(members.strings("pre_tags")?).unwrap_or(style.pre);
         style.post = first(members.strings("post_tags")?).unwrap_or(style.post);
