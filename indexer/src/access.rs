@@ -19,6 +19,8 @@ use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::Semaphore;
 
+use crate::store::names;
+
 pub use settings::{ApiKey, Auth, Privilege, Role, User};
 
 /// Passwords that were found right are not hashed again. More than so many different ones are in use nowhere.
@@ -55,7 +57,7 @@ impl Principal {
                     && grant.patterns.iter().any(|pattern| pattern.matches(item))
             })
         };
-        let mut items = expression.split(',').map(str::trim).enumerate();
+        let mut items = names::items(expression).into_iter().enumerate();
         // What is taken out again needs no right; in front a `-` would be part of a name.
         items.all(|(place, item)| {
             place > 0 && item.starts_with('-') || is_covered(if matches!(item, "" | "_all") { "*" } else { item })

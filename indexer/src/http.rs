@@ -7,6 +7,7 @@ mod answer;
 pub(crate) mod body;
 mod bulk;
 mod cat;
+mod choice;
 mod cluster;
 mod contexts;
 mod data_streams;
@@ -271,11 +272,8 @@ fn chosen_facts(
     expand: Expand,
     params: &mut params::Params,
 ) -> Result<Vec<IndexFacts>, EsError> {
-    let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
-    match api.store.facts_expanding(index, params.expand(expand)?) {
-        Err(_) if ignore_unavailable => Ok(Vec::new()),
-        found => Ok(found?),
-    }
+    let (absent, expand) = (choice::Absent::read(params)?, params.expand(expand)?);
+    absent.choose(index, |expression| api.store.facts_expanding(expression, expand), Vec::is_empty)
 }
 
 fn managing() -> Router<Api> {

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::choice::Absent;
 use super::named::Indices;
 use super::params::Params;
 use crate::query::error::EsError;
@@ -16,7 +17,7 @@ use crate::store::seal::Force;
 /// Seals the chosen indexes, one after the other, and answers when that is done.
 pub(super) async fn force_merge(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
-    let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
+    let absent = Absent::read(&mut params)?;
     let splits_max = match params.take("max_num_segments") {
         None => None,
         Some(text) => Some(text.parse().ok().filter(|number: &usize| *number > 0).ok_or_else(|| {
@@ -26,7 +27,7 @@ pub(super) async fn force_merge(State(api): State<Api>, Indices(index): Indices,
     let expunge_only = params.flag("only_expunge_deletes")?.unwrap_or(false);
     let waits = params.flag("wait_for_completion")?.unwrap_or(true);
     // Memory always goes to disk first: sealed is what is on disk.
-    params.ignore(&["flush", "allow_no_indices"]);
+    params.ignore(&["flush"]);
     let expand = params.expand(Expand::Visible)?;
     params.end("/{index}/_forcemerge")?;
     if splits_max.is_some() && expunge_only {
@@ -40,10 +41,8 @@ pub(super) async fn force_merge(State(api): State<Api>, Indices(index): Indices,
     if !waits {
         return Err(EsError::argument("[wait_for_completion=false] is not supported: there are no tasks to ask for"));
     }
-    let view = match api.store.view_expanding(&index, expand, Some(&super::NO_PARTS)) {
-        Err(_) if ignore_unavailable => View::default(),
-        found => found?,
-    };
+    let ask = |expression: &str| api.store.view_expanding(expression, expand, Some(&super::NO_PARTS));
+    let view = absent.choose(&index, ask, |view: &View| view.mappings.is_empty())?;
     let names: Vec<_> = view.mappings.keys().cloned().collect();
     let (store, force, total) = (api.store.clone(), Force { splits_max, expunge_only }, names.len());
     let work = move || names.iter().try_for_each(|name| store.force_merge(name, force).map(drop));

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer};
+use super::choice::Absent;
+use super::named::Indices;
 use super::params::Params;
 use super::templates::said::read_body;
 use crate::query::error::EsError;
@@ -25,12 +27,9 @@ const REFRESH_WAIT: Duration = Duration::from_secs(30);
 
 /// The chosen indexes, no parts.
 pub(super) fn chosen(api: &Api, index: &str, params: &mut Params) -> Result<View, EsError> {
-    let ignore_unavailable = params.flag("ignore_unavailable")?.unwrap_or(false);
-    let expand = params.expand(Expand::Visible)?;
-    match api.store.view_expanding(index, expand, Some(&super::NO_PARTS)) {
-        Err(_) if ignore_unavailable => Ok(View::default()),
-        found => Ok(found?),
-    }
+    let (absent, expand) = (Absent::read(params)?, params.expand(Expand::Visible)?);
+    let ask = |expression: &str| api.store.view_expanding(expression, expand, Some(&super::NO_PARTS));
+    absent.choose(index, ask, |view: &View| view.mappings.is_empty())
 }
 
 impl From<ChangeError> for EsError {
@@ -196,9 +195,10 @@ pub(super) async fn resolve(State(api): State<Api>, Path(index): Path<String>, q
 }
 
 /// Waits until everything that was written through this API can be found.
-pub(super) async fn refresh(State(api): State<Api>, query: RawQuery) -> Answer {
+pub(super) async fn refresh(State(api): State<Api>, Indices(index): Indices, query: RawQuery) -> Answer {
     let mut params = Params::new(query.0.as_deref());
-    params.ignore(&["ignore_unavailable"]);
+    let asked = Absent::read(&mut params)?;
+    let expand = params.expand(Expand::Visible)?;
     params.end("/_refresh")?;
     let written = api.writer.written();
     if !written.is_empty() && !api.store.wait_visible(&written, REFRESH_WAIT).await {
@@ -208,5 +208,8 @@ pub(super) async fn refresh(State(api): State<Api>, query: RawQuery) -> Answer {
             "the index is far behind the bus; what was written is not searchable yet",
         ));
     }
-    Ok(answer::json(&json!({ "_shards": Shards::of(1) })))
+    // Looked up afterwards: the first document of an index makes it.
+    let ask = |expression: &str| api.store.view_expanding(expression, expand, Some(&super::NO_PARTS));
+    let view = asked.choose(&index, ask, |view: &View| view.mappings.is_empty())?;
+    Ok(answer::json(&json!({ "_shards": Shards::of(view.mappings.len()) })))
 }

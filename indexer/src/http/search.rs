@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
+use super::choice::Absent;
 use super::named::Call;
 use super::params::Params;
 use super::tasks::{self, Running};
@@ -188,23 +189,9 @@ pub(super) fn query_of(params: &mut Params) -> Result<Option<Clause>, EsError> {
 
 /// The view of the chosen indexes.
 pub(super) fn view(shared: &Shared, asked: &Asked) -> Result<View, EsError> {
-    let mut expression = asked.index.clone();
-    loop {
-        match shared.store.view_expanding(&expression, asked.expand, None) {
-            Ok(view) if view.mappings.is_empty() && !asked.allow_no_indices => {
-                return Err(EsError::no_index(&asked.index));
-            }
-            Ok(view) => return Ok(view),
-            Err(missing) if asked.ignore_unavailable => {
-                let kept: Vec<&str> = expression.split(',').filter(|name| *name != missing.0).collect();
-                if kept.is_empty() || kept.len() == expression.split(',').count() {
-                    return Ok(View::default());
-                }
-                expression = kept.join(",");
-            }
-            Err(missing) => return Err(missing.into()),
-        }
-    }
+    let absent = Absent { is_ignored: asked.ignore_unavailable, may_be_all: asked.allow_no_indices };
+    let ask = |expression: &str| shared.store.view_expanding(expression, asked.expand, None);
+    absent.choose(&asked.index, ask, |view: &View| view.mappings.is_empty())
 }
 
 /// Runs a search when it is its turn; whoever drops the answer cancels it.

@@ -60,6 +60,12 @@ impl Expand {
     }
 }
 
+/// The names and patterns of an expression; the one without a letter, which means all, only where there is no other.
+pub(crate) fn items(expression: &str) -> Vec<&str> {
+    let items: Vec<&str> = expression.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+    if items.is_empty() { vec![""] } else { items }
+}
+
 /// Which of the known `names` an expression means, in their order.
 ///
 /// # Errors
@@ -87,7 +93,7 @@ pub(crate) fn select_expanding<'n>(
         Expand::Nothing | Expand::Literal => false,
     };
     let mut chosen: Vec<&str> = Vec::new();
-    for (place, item) in expression.split(',').map(str::trim).enumerate() {
+    for (place, item) in items(expression).into_iter().enumerate() {
         if let Some(excluded) = item.strip_prefix('-').filter(|_| place > 0) {
             chosen.retain(|name| !matches(excluded, name));
         } else if matches!(item, "" | "_all") || item == "*" && expand != Expand::Literal {
@@ -149,6 +155,8 @@ mod tests {
         assert_eq!(choose("_all,-other"), Ok(vec!["logs-a-x", "logs-b-x"]));
         assert_eq!(choose("*"), choose("_all"));
         assert_eq!(choose("nothing*"), Ok(vec![]));
+        assert_eq!(choose(",other,"), Ok(vec!["other"]));
+        assert_eq!(choose(" , "), choose("_all"));
         assert_eq!(choose("other,missing"), Err(NoSuchIndex("missing".into())));
     }
 
