@@ -8,7 +8,7 @@ use crate::query::error::EsError;
 use crate::store::names::Expand;
 
 /// Parameters that every endpoint takes, and those that only tell clusters and clients how to go about it.
-const HARMLESS: [&str; 23] = [
+const HARMLESS: [&str; 24] = [
     "pretty",
     "human",
     "error_trace",
@@ -16,6 +16,7 @@ const HARMLESS: [&str; 23] = [
     "format",
     "preference",
     "routing",
+    "stats",
     "request_cache",
     "search_type",
     "allow_no_indices",

@@ -160,7 +160,7 @@ fn amend(request: &mut SearchRequest, params: &mut Params) -> Result<(), EsError
         request.track_scores = scores;
     }
     if let Some(timeout) = params.take("timeout") {
-        request.timeout = Some(request::duration(&timeout)?);
+        request.timeout = request::timeout(&timeout)?;
     }
     if let Some(version) = params.flag("version")? {
         request.version = version;

@@ -142,8 +142,8 @@ impl<'r> Run<'r> {
             (Some(earlier), _) => Some(earlier.after.clone()),
             (None, None) => None,
             (None, Some(values)) => {
-                let is_date = |field: &str| view.mappings.values().any(|mapping| plan::is_date(mapping, field));
-                Some(sort::read_after(values, &self.request.sort, is_date, self.now)?)
+                let written = |field: &str| plan::written(view, field);
+                Some(sort::read_after(values, &self.request.sort, written, self.now)?)
             }
         };
         self.expand(view, allowance)?;

@@ -10,7 +10,7 @@ use super::error::EsError;
 use super::fields::{Place, place};
 use super::request::SearchRequest;
 use super::scoring::{Scores, Statistics};
-use super::sort::SortField;
+use super::sort::{SortField, Written};
 use crate::aggregate;
 use crate::schema::TIMESTAMP;
 use crate::store::registry::{FieldType, Mapping};
@@ -80,8 +80,15 @@ pub(super) fn parts<'v>(
     Ok(parts)
 }
 
-/// Sorting by a field that no index has is refused, unless the request says what to make of it.
+/// Sorting by a field that no index has is refused, unless the request says what to make of it; so is collapsing, which
+/// would take all hits for one.
 pub(super) fn check_fields(view: &View, request: &SearchRequest) -> Result<(), EsError> {
+    if let Some(field) = request.collapse.as_ref().map(|collapse| &collapse.field)
+        && !view.mappings.is_empty()
+        && !view.mappings.values().any(|mapping| place(mapping, field) != Place::Nowhere)
+    {
+        return Err(EsError::argument(format!("no mapping found for `{field}` in order to collapse on")));
+    }
     for sort in &request.sort {
         let is_known = |mapping: &Mapping| place(mapping, &sort.field) != Place::Nowhere;
         let is_special = matches!(sort.field.as_str(), "_score" | "_doc" | "_shard_doc" | "_seq_no");
@@ -97,6 +104,20 @@ pub(super) fn check_fields(view: &View, request: &SearchRequest) -> Result<(), E
     Ok(())
 }
 
-pub(super) fn is_date(mapping: &Mapping, field: &str) -> bool {
-    matches!(place(mapping, field), Place::Time | Place::Value(_, FieldType::Date))
+/// What the values of a field are in all of the indexes that have it.
+pub(super) fn written(view: &View, field: &str) -> Written {
+    let one = |mapping: &Mapping| match place(mapping, field) {
+        Place::Time | Place::Value(_, FieldType::Date) => Some(Written::Date),
+        Place::Value(_, FieldType::Long | FieldType::Double | FieldType::Boolean) => Some(Written::Number),
+        Place::Value(_, FieldType::Keyword) | Place::Index => Some(Written::Text),
+        _ => matches!(field, "_score" | "_doc" | "_shard_doc" | "_seq_no").then_some(Written::Number),
+    };
+    let mut kinds: Vec<Written> = view.mappings.values().filter_map(|mapping| one(mapping)).collect();
+    kinds.dedup();
+    match kinds.as_slice() {
+        [only] => *only,
+        // Nothing else looks like a date.
+        several if several.contains(&Written::Date) => Written::Date,
+        _ => Written::Anything,
+    }
 }

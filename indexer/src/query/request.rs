@@ -161,7 +161,7 @@ impl SearchRequest {
         request.version = members.boolean("version")?.unwrap_or(false);
         request.seq_no = members.boolean("seq_no_primary_term")?.unwrap_or(false);
         if let Some(timeout) = members.string("timeout")? {
-            request.timeout = Some(duration(&timeout)?);
+            request.timeout = self::timeout(&timeout)?;
         }
         for empty in
             ["script_fields", "runtime_mappings", "rescore", "suggest", "indices_boost", "knn", "retriever", "rank"]
@@ -284,9 +284,17 @@ pub(crate) fn count(members: &mut Members, key: &str) -> Result<Option<usize>, E
     }
 }
 
-/// `500ms`, `2s`, `1m`.
+/// How long a search may take; `-1` says that it has no time of its own.
+pub(crate) fn timeout(text: &str) -> Result<Option<Duration>, EsError> {
+    if text == "-1" { Ok(None) } else { duration(text).map(Some) }
+}
+
+/// `500ms`, `2s`, `1m`; nothing may stand without its unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, EsError> {
     let refused = || EsError::argument(format!("[{text}] is not a duration like 500ms, 2s or 1m"));
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
     let split = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(refused)?;
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| refused())?;

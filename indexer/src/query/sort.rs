@@ -29,16 +29,40 @@ pub(crate) fn order(a: &[SortValue], b: &[SortValue], fields: &[SortField]) -> O
     Ordering::Equal
 }
 
+/// What the values of a field are, where a request has to write one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Date,
+    Number,
+    Text,
+    /// The indexes don't agree, or don't have the field.
+    Anything,
+}
+
 /// Reads `search_after`.
+///
+/// # Errors
+/// When there are more or fewer values than fields, or one can't be a value of its field: a page that begins nowhere
+/// would look like the end.
 pub(crate) fn read_after(
     values: &[Value],
     fields: &[SortField],
-    is_date: impl Fn(&str) -> bool,
+    written: impl Fn(&str) -> Written,
     now: Timestamp,
 ) -> Result<Vec<SortValue>, EsError> {
     if values.len() != fields.len() {
         let reason = format!("search_after has {} value(s) but sort has {}", values.len(), fields.len());
         return Err(EsError::argument(reason));
     }
-    values.iter().zip(fields).map(|(value, field)| field.read_value(value, is_date(&field.field), now)).collect()
+    let one = |(value, field): (&Value, &SortField)| {
+        let written = written(&field.field);
+        match (written, value) {
+            (Written::Number, Value::String(text)) => SortValue::of_number(text).ok_or_else(|| {
+                EsError::argument(format!("Failed to parse search_after value for field [{}].", field.field))
+            }),
+            (Written::Text, Value::Number(number)) => Ok(SortValue::Text(number.to_string())),
+            _ => field.read_value(value, written == Written::Date, now),
+        }
+    };
+    values.iter().zip(fields).map(one).collect()
 }

@@ -56,6 +56,15 @@ impl SortValue {
         })
     }
 
+    /// A number that stands in quotation marks.
+    pub(super) fn of_number(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let long = text.parse().map(Self::Long).ok();
+        let unsigned = || text.parse().map(Self::Unsigned).ok();
+        let double = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Self::Double);
+        long.or_else(unsigned).or_else(double)
+    }
+
     /// As hits show it. Dates in milliseconds, or as text where those would not be exact: paging must not skip any.
     pub(crate) fn to_json(&self, format: Option<&Formats>) -> Value {
         match self {
