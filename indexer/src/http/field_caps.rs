@@ -22,7 +22,9 @@ pub(super) async fn of_index(State(api): State<Api>, Indices(index): Indices, qu
     let mut params = Params::new(query.0.as_deref());
     let mut wanted = params.list("fields").unwrap_or_default();
     let include_unmapped = params.flag("include_unmapped")?.unwrap_or(false);
-    params.ignore(&["include_empty_fields", "filters", "types"]);
+    // Fields that no document has yet are told too: there may be more, never fewer.
+    params.ignore(&["include_empty_fields"]);
+    let narrowed = Narrowed::read(&mut params)?;
     let view = super::indices::chosen(&api, &index, &mut params)?;
     params.end("/_field_caps")?;
     let body = api.bodies.read_json(body).await?;
@@ -42,7 +44,46 @@ pub(super) async fn of_index(State(api): State<Api>, Indices(index): Indices, qu
     }
     let patterns: Vec<Wildcard> = wanted.iter().map(|name| Wildcard::new(name)).collect();
     let indices: Vec<&str> = view.mappings.keys().map(AsRef::as_ref).collect();
-    Ok(answer::json(&json!({ "indices": indices, "fields": capabilities(&view, &patterns, include_unmapped) })))
+    let fields = capabilities(&view, &patterns, &narrowed, include_unmapped);
+    Ok(answer::json(&json!({ "indices": indices, "fields": fields })))
+}
+
+/// `types` and `filters`: which of the fields are told.
+struct Narrowed {
+    /// Names of types; none means all.
+    types: Vec<String>,
+    metadata: bool,
+    others: bool,
+    multi_fields: bool,
+}
+
+impl Narrowed {
+    fn read(params: &mut Params) -> Result<Self, EsError> {
+        let types = params.list("types").unwrap_or_default();
+        let mut narrowed = Self { types, metadata: true, others: true, multi_fields: true };
+        for filter in params.list("filters").unwrap_or_default() {
+            match filter.as_str() {
+                "+metadata" => narrowed.others = false,
+                "-metadata" => narrowed.metadata = false,
+                "-multifield" => narrowed.multi_fields = false,
+                // There are no objects among the fields, and nothing is nested.
+                "-parent" | "-nested" => {}
+                other => return Err(EsError::argument(format!("Unknown field caps filter [{other}]"))),
+            }
+        }
+        Ok(narrowed)
+    }
+
+    fn has_type(&self, kind: &str) -> bool {
+        self.types.is_empty() || self.types.iter().any(|wanted| wanted == kind)
+    }
+
+    fn has(&self, mapping: &Mapping, name: &str, kind: &str) -> bool {
+        let is_sub = |(parent, own): (&str, &str)| {
+            mapping.field(parent).is_some_and(|field| field.subs.iter().any(|(sub, _)| sub == own))
+        };
+        self.others && self.has_type(kind) && (self.multi_fields || !name.rsplit_once('.').is_some_and(is_sub))
+    }
 }
 
 /// A kind of field, and whether it can be searched and aggregated.
@@ -69,11 +110,14 @@ fn abilities<'m>(mapping: &'m Mapping, wanted: &dyn Fn(&str) -> bool) -> Vec<(&'
     found
 }
 
-fn capabilities(view: &View, patterns: &[Wildcard], include_unmapped: bool) -> Map<String, Value> {
+fn capabilities(view: &View, patterns: &[Wildcard], narrowed: &Narrowed, include_unmapped: bool) -> Map<String, Value> {
     let is_wanted = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
     let mut found: BTreeMap<&str, BTreeMap<Ability<'_>, BTreeSet<&str>>> = BTreeMap::new();
     for (index, mapping) in &view.mappings {
         for (name, ability) in abilities(mapping, &is_wanted) {
+            if !narrowed.has(mapping, name, ability.0) {
+                continue;
+            }
             found.entry(name).or_default().entry(ability).or_default().insert(index);
         }
     }
@@ -99,7 +143,8 @@ fn capabilities(view: &View, patterns: &[Wildcard], include_unmapped: bool) -> M
     }
     for (name, kind, aggregatable) in [("_id", "_id", false), ("_index", "_index", true), ("_source", "_source", false)]
     {
-        if is_wanted(name) && !view.mappings.is_empty() {
+        let is_told = narrowed.metadata && narrowed.has_type(kind);
+        if is_told && is_wanted(name) && !view.mappings.is_empty() {
             let one = json!({ "type": kind, "metadata_field": true, "searchable": name != "_source", "aggregatable": aggregatable });
             fields.insert(name.to_owned(), json!({ kind: one }));
         }
