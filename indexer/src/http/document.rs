@@ -164,26 +164,31 @@ async fn fetch(api: &Api, index: String, ids: Vec<String>, source: SourceFilter)
 pub(super) async fn mget(State(api): State<Api>, Indices(index): Indices, query: RawQuery, body: Body) -> Answer {
     let filter = source_filter(query.0.as_deref(), "/_mget")?;
     let mut members = Members::new(api.bodies.read_json(body).await?, "[_mget]")?;
-    let mut wanted: Vec<(String, String)> = Vec::new();
+    let mut wanted: Vec<(String, String, SourceFilter)> = Vec::new();
     for id in members.strings("ids")?.unwrap_or_default() {
-        wanted.push((index.clone(), id));
+        wanted.push((index.clone(), id, filter.clone()));
     }
     if let Some(Value::Array(docs)) = members.take("docs") {
         for doc in docs {
             let mut doc = Members::new(doc, "[docs]")?;
-            doc.ignore(&["_source", "routing"]);
+            doc.ignore(&["routing"]);
             let id = doc.string("_id")?.ok_or_else(|| EsError::argument("[docs] needs [_id]"))?;
-            wanted.push((doc.string("_index")?.unwrap_or_else(|| index.clone()), id));
+            // What one document says of its source goes before what is said of all.
+            let source = doc.take("_source").map(SourceFilter::read).transpose()?.unwrap_or_else(|| filter.clone());
+            wanted.push((doc.string("_index")?.unwrap_or_else(|| index.clone()), id, source));
             doc.end()?;
         }
     }
     members.end()?;
+    if let Some(place) = wanted.iter().position(|(index, ..)| index == "_all") {
+        return Err(search::invalid(&format!("index is missing for doc {place}")));
+    }
     if wanted.is_empty() || wanted.len() > MGET_MAX {
         return Err(EsError::argument(format!("[_mget] takes between 1 and {MGET_MAX} documents")));
     }
     let mut docs = Vec::with_capacity(wanted.len());
-    for (index, id) in wanted {
-        let found = match fetch(&api, index.clone(), vec![id.clone()], filter.clone()).await {
+    for (index, id, source) in wanted {
+        let found = match fetch(&api, index.clone(), vec![id.clone()], source).await {
             Ok(found) => {
                 found.into_iter().next().unwrap_or_else(|| json!({ "_index": index, "_id": id, "found": false }))
             }
