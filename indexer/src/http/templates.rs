@@ -20,6 +20,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/_index_template", on_all::<Index>())
         .route("/_index_template/{name}", on_named::<Index>())
         .route("/_index_template/_simulate_index/{name}", post(index::simulate_index))
+        .route("/_index_template/_simulate", post(index::simulate_new))
         .route("/_index_template/_simulate/{name}", post(index::simulate))
         .route("/_component_template", on_all::<Component>())
         .route("/_component_template/{name}", on_named::<Component>())

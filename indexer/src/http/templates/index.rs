@@ -174,6 +174,15 @@ pub(super) async fn simulate(State(api): State<Api>, Path(name): Path<String>) -
     Ok(answer::json(&json!({ "template": simulated(&body), "overlapping": [] })))
 }
 
+/// `_simulate`: what the template in the body would come to.
+pub(super) async fn simulate_new(State(api): State<Api>, body: HttpBody) -> Answer {
+    let template = read(api.bodies.read_json(body).await?)?;
+    let directory = api.store.directory();
+    check_components(&directory, "simulated", &template)?;
+    let body = directory.composed(&template)?;
+    Ok(answer::json(&json!({ "template": simulated(&body), "overlapping": [] })))
+}
+
 /// All three members are there, also when nothing is said.
 fn simulated(body: &Body) -> Value {
     let mut shown = json!({ "settings": {}, "mappings": {}, "aliases": {} });
