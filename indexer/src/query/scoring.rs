@@ -159,7 +159,15 @@ impl Weight for DemotingWeight {
     }
 
     fn explain(&self, reader: &SegmentReader, doc: DocId) -> tantivy::Result<Explanation> {
-        self.positive.explain(reader, doc)
+        let explained = self.positive.explain(reader, doc)?;
+        let mut negative = self.negative.scorer(reader, 1.0)?;
+        if negative.doc() > doc || negative.seek(doc) != doc {
+            return Ok(explained);
+        }
+        let mut demoted = Explanation::new("match on the negative query, product of:", explained.value() * self.by);
+        demoted.add_detail(explained);
+        demoted.add_detail(Explanation::new("negative boost", self.by));
+        Ok(demoted)
     }
 }
 
