@@ -203,3 +203,82 @@ def test_plain_records_that_are_no_events_are_kept(victim):
     for word in ["lm0000000011", "lm0000000012", "lm0000000013"]:
         wait_for(word, lambda word=word: victim.count({"match": {"message": word}}) == 1)
     assert json.dumps(victim.search()["hits"]["hits"])
+
+
+def test_fields_that_explode_cost_nothing_but_themselves(tmp_path):
+    """A hundred thousand names of fields over two thousand documents, as an attacker or a value used as a name makes them."""
+    installation = start_without_inputs(tmp_path)
+    try:
+        before, keys = installation.rss_bytes("up"), 100_000
+        for first in range(0, keys, 5_000):
+            lines = []
+            for at in range(first, first + 5_000, 50):
+                names = {f"k{key}": f"v{key}" for key in range(at, at + 50)}
+                document = {"@timestamp": "2026-01-01T00:00:00Z", "message": "an exploding event", "attack": names}
+                lines += [json.dumps({"index": {"_index": "explosion"}}), json.dumps(document)]
+            headers, wait = {"Content-Type": "application/x-ndjson"}, {"refresh": str(first + 5_000 == keys).lower()}
+            answer = requests.post(f"{installation.es_url}/_bulk", data="\n".join(lines) + "\n", headers=headers, params=wait, timeout=30)
+            assert answer.status_code == 200 and not answer.json()["errors"], answer.text[:500]
+
+        def total(query):
+            return installation.search({"size": 0, "query": query}, "explosion")["hits"]["total"]["value"]
+
+        assert total({"match": {"message": "exploding"}}) == total({"query_string": {"query": "exploding"}}) == keys // 50
+        for key in (1, keys - 1):
+            assert total({"term": {f"attack.k{key}": f"v{key}"}}) == total({"exists": {"field": f"attack.k{key}"}}) == 1
+        aggregated = {"size": 0, "aggs": {"x": {"terms": {"field": f"attack.k{keys - 1}"}}}}
+        refused = requests.post(f"{installation.es_url}/explosion/_search", json=aggregated, timeout=30)
+        assert refused.status_code == 400 and "indexer.fields_max" in refused.text, refused.text
+        told = requests.get(f"{installation.es_url}/explosion/_field_caps", params={"fields": "*"}, timeout=30).json()["fields"]
+        assert len(told) <= 1_010
+        metrics = requests.get(f"{installation.es_url}/metrics", timeout=30).text
+        counted = int(next(line.split()[1] for line in metrics.splitlines() if line.startswith("logmill_indexer_fields_refused_total ")))
+        assert counted >= keys - 1_000
+        assert installation.rss_bytes("up") - before < MEMORY_GROWTH_MAX
+    finally:
+        installation.close()
+
+
+def test_queries_that_are_too_much_are_refused_in_words(tmp_path):
+    installation = start_without_inputs(tmp_path)
+    try:
+        line = json.dumps({"index": {"_index": "patience"}}) + "\n" + json.dumps({"k": "a", "n": 1, "message": "quick fox"}) + "\n"
+        requests.post(f"{installation.es_url}/_bulk?refresh=true", data=line, headers={"Content-Type": "application/x-ndjson"}, timeout=30)
+
+        def deep(levels):
+            query = {"term": {"k": "a"}}
+            for _ in range(levels):
+                query = {"bool": {"must": [query]}}
+            return {"query": query}
+
+        def script(text):
+            metric = {"m": {"max": {"field": "n"}}, "b": {"bucket_script": {"buckets_path": {"m": "m"}, "script": text}}}
+            return {"size": 0, "aggs": {"d": {"histogram": {"field": "n", "interval": 1}, "aggs": metric}}}
+
+        served = [
+            {"query": {"terms": {"k": ["a"] + [f"t{number}" for number in range(10_000)]}}},
+            {"query": {"bool": {"should": [{"term": {"k": "a"}}] + [{"wildcard": {"k": f"*x{number}*"}} for number in range(1_000)]}}},
+            deep(29),
+            {"query": {"simple_query_string": {"query": "(" * 50_000 + "quick" + ")" * 50_000}}},
+        ]
+        for body in served:
+            answer = requests.post(f"{installation.es_url}/patience/_search", json=body, timeout=30)
+            assert answer.status_code == 200 and answer.json()["hits"]["total"]["value"] == 1, answer.text[:300]
+        refused = [
+            deep(100),
+            {"query": {"terms": {"k": [f"t{number}" for number in range(70_000)]}}},
+            {"query": {"bool": {"should": [{"term": {"k": "a"}}] * 5_000}}},
+            {"query": {"regexp": {"k": "((a{1,1000}){1,1000}){1,1000}"}}},
+            {"query": {"regexp": {"k": "(" * 30_000 + "a" + ")" * 30_000}}},
+            {"query": {"query_string": {"query": "(" * 5_000 + "a" + ")" * 5_000}}},
+            {"query": {"query_string": {"query": "NOT " * 5_000 + "a"}}},
+            {"size": 0, "aggs": {"x": {"histogram": {"field": "n", "interval": 1e-308}}, "y": {"histogram": {"field": "n", "interval": 1, "extended_bounds": {"min": -1e300, "max": 1e300}}}}},
+            script("(" * 2_000 + "params.m" + ")" * 2_000),
+            script("-" * 4_000 + "params.m"),
+        ]
+        for body in refused:
+            answer = requests.post(f"{installation.es_url}/patience/_search", json=body, timeout=30)
+            assert answer.status_code == 400 and answer.json()["error"]["reason"], answer.text[:300]
+        assert installation.processes["up"].poll() is None and "panicked" not in installation.log("up")
+    finally:
+        installation.close()
