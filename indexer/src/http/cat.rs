@@ -2,6 +2,7 @@
 
 mod indices;
 mod machine;
+mod templates;
 
 use std::convert::Infallible;
 
@@ -40,12 +41,16 @@ pub(super) fn routes() -> Router<Api> {
         .route("/_cat/allocation/{node}", get(machine::allocation))
         .route("/_cat/plugins", get(machine::plugins))
         .route("/_cat/pending_tasks", get(machine::pending_tasks))
+        .route("/_cat/templates", get(templates::templates))
+        .route("/_cat/templates/{name}", get(templates::templates))
 }
 
 /// The tables that there are.
 async fn list() -> Answer {
-    const TABLES: [&str; 16] = [
+    const TABLES: [&str; 20] = [
         "=^.^=",
+        "/_cat/aliases",
+        "/_cat/aliases/{name}",
         "/_cat/allocation",
         "/_cat/count",
         "/_cat/count/{index}",
@@ -60,6 +65,8 @@ async fn list() -> Answer {
         "/_cat/segments/{index}",
         "/_cat/shards",
         "/_cat/shards/{index}",
+        "/_cat/templates",
+        "/_cat/templates/{name}",
         "",
     ];
     Ok(answer::text(TABLES.join("\n")))
