@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::clause::{Clause, Condition};
 use super::error::EsError;
-use super::request::SearchRequest;
+use super::request::{Collapse, SearchRequest};
 use super::sort::SortValue;
 use super::strict::Members;
 use crate::dates;
@@ -13,14 +13,6 @@ use crate::dates;
 const INNER_SEARCHES_MAX: usize = 1000;
 /// Elasticsearch's `index.max_inner_result_window`.
 const INNER_WINDOW_MAX: usize = 100;
-
-/// What hits are collapsed by.
-#[derive(Clone, Debug)]
-pub(crate) struct Collapse {
-    pub(crate) field: String,
-    /// Names and what is shown of each group.
-    pub(crate) inner: Vec<(String, SearchRequest)>,
-}
 
 impl Collapse {
     pub(crate) fn read(value: Value) -> Result<Self, EsError> {

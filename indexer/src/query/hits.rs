@@ -8,7 +8,6 @@ use tantivy::{DocId, DocSet as _};
 
 use super::answer::Hit;
 use super::clause::Clause;
-use super::collapse::Collapse;
 use super::columns::{Texts, Values};
 use super::compile::{self, Target};
 use super::error::EsError;
@@ -18,6 +17,7 @@ use super::fetch;
 use super::highlight::Highlighter;
 use super::limits::Allowance;
 use super::named::Names;
+use super::request::Collapse;
 use super::scoring::Scores;
 use super::sort::SortValue;
 use super::top::Found;

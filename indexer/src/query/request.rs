@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::answer::Continuation;
 use super::clause::Clause;
-use super::collapse::Collapse;
 use super::error::EsError;
 use super::highlight::Highlight;
 use super::limits::WINDOW_MAX;
@@ -75,6 +74,14 @@ pub(crate) struct FieldFormat {
     pub(crate) format: Option<Formats>,
     /// Also values of fields that the index does not know.
     pub(crate) unmapped: bool,
+}
+
+/// What hits are collapsed by; it stands here because what it holds are requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Collapse {
+    pub(crate) field: String,
+    /// Names and what is shown of each group.
+    pub(crate) inner: Vec<(String, SearchRequest)>,
 }
 
 impl Default for SearchRequest {
