@@ -257,23 +257,10 @@ fn within(range: &Range, mut compare: impl FnMut(&str, bool) -> Option<Ordering>
         })
 }
 
-/// Whether the words stand in the text in this order with at most `slop` places in between, in all.
+/// Whether the words of a phrase stand in the text, moved by at most `slop` places against each other.
 fn phrase(content: &str, words: &[(usize, String)], slop: usize) -> bool {
-    let Some(((first_place, first), rest)) = words.split_first() else { return false };
     let found: Vec<(usize, String)> = text::words(content).collect();
-    found.iter().enumerate().filter(|(_, (_, word))| word == first).any(|(start, (place, _))| {
-        let (mut at, mut before, mut wanted_before, mut spare) = (start, *place, *first_place, slop);
-        rest.iter().all(|(wanted, word)| {
-            let distance = wanted - wanted_before;
-            let next = found.iter().enumerate().skip(at + 1).find(|(_, (place, candidate))| {
-                candidate == word && *place >= before + distance && *place - before - distance <= spare
-            });
-            let Some((index, (place, _))) = next else { return false };
-            spare -= place - before - distance;
-            (at, before, wanted_before) = (index, *place, *wanted);
-            true
-        })
-    })
+    text::phrase_at(&found, words, slop).is_some()
 }
 
 #[cfg(test)]

@@ -21,6 +21,38 @@ pub fn words(text: &str) -> impl Iterator<Item = (usize, String)> + '_ {
     pieces.enumerate().filter(|(_, word)| word.len() < WORD_BYTES_MAX).map(|(place, word)| (place, lower(word)))
 }
 
+/// Where the words of a phrase stand together for the first time among words with their places: the number of each in
+/// `found`. They may be moved by `slop` places against each other, by Lucene's count: two that are swapped have moved by
+/// two.
+#[must_use]
+pub fn phrase_at(found: &[(usize, String)], wanted: &[(usize, String)], slop: usize) -> Option<Vec<usize>> {
+    // Of every word, how far it is behind the place that it has in the phrase; the least of these begins a match.
+    let moved = |place: usize, at: usize| (place + PHRASE_PLACES_MAX).checked_sub(at);
+    let mut least: Vec<usize> = Vec::new();
+    for (place, word) in found {
+        let fits = wanted.iter().filter(|(_, wanted)| wanted == word);
+        least.extend(fits.filter_map(|(at, _)| moved(*place, *at)));
+    }
+    least.sort_unstable();
+    least.dedup();
+    least.into_iter().find_map(|least| {
+        let mut taken: Vec<usize> = Vec::with_capacity(wanted.len());
+        for (at, word) in wanted {
+            let first = found.partition_point(|(place, _)| moved(*place, *at).is_none_or(|moved| moved < least));
+            let near = found.iter().enumerate().skip(first);
+            let near = near.take_while(|(_, (place, _))| {
+                moved(*place, *at).is_some_and(|moved| moved <= least.saturating_add(slop))
+            });
+            let (number, _) = near.into_iter().find(|(number, (_, near))| near == word && !taken.contains(number))?;
+            taken.push(number);
+        }
+        Some(taken)
+    })
+}
+
+/// Phrases have fewer words: they come in one request.
+const PHRASE_PLACES_MAX: usize = 1 << 32;
+
 /// In lower case, letter by letter, as the index does it.
 #[must_use]
 pub fn lower(text: &str) -> String {
@@ -261,6 +293,26 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+
+    #[test]
+    fn phrases_stand_near_each_other() {
+        let words = |text: &str| super::words(text).collect::<Vec<_>>();
+        for (text, phrase, slop, found) in [
+            ("quick brown fox", "brown fox", 0, Some(vec![1, 2])),
+            ("quick brown fox", "quick fox", 0, None),
+            ("quick brown fox", "quick fox", 1, Some(vec![0, 2])),
+            ("quick brown fox", "fox quick", 2, None),
+            ("quick brown fox", "fox quick", 3, Some(vec![2, 0])),
+            ("reset timeout", "timeout reset", 2, Some(vec![1, 0])),
+            ("a b a", "a a", 0, None),
+            ("a b a", "a a", 1, Some(vec![0, 2])),
+            ("a", "a a", 5, None),
+            ("x a b c", "a b c", 0, Some(vec![1, 2, 3])),
+            ("x", "", 3, None),
+        ] {
+            assert_eq!(phrase_at(&words(text), &words(phrase), slop), found, "{text}: {phrase}~{slop}");
+        }
+    }
 
     #[test]
     fn words_are_lower_case_runs_of_letters_and_digits() {

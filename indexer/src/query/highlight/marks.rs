@@ -111,6 +111,7 @@ fn mark_phrase(wanted: &[(usize, String)], slop: usize, prefix: bool, words: &[W
             .get(at)
             .is_some_and(|(_, text)| if last && prefix { word.starts_with(text.as_str()) } else { word == text })
     };
+    let before = spans.len();
     for (start, first) in words.iter().enumerate() {
         if !fits(0, &first.lower, wanted.len() == 1) {
             continue;
@@ -137,6 +138,12 @@ fn mark_phrase(wanted: &[(usize, String)], slop: usize, prefix: bool, words: &[W
         if found.len() == wanted.len() {
             spans.append(&mut found);
         }
+    }
+    // Words that may be moved far may stand in another order; the first such place is marked.
+    if spans.len() == before && slop > 1 && !prefix {
+        let found: Vec<(usize, String)> = words.iter().map(|word| (word.place, word.lower.clone())).collect();
+        let numbers = text::phrase_at(&found, wanted, slop).unwrap_or_default();
+        spans.extend(numbers.into_iter().filter_map(|number| Some(words.get(number)?.span.clone())));
     }
 }
 
