@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
@@ -254,7 +254,7 @@ impl Consumer {
                 if records.is_empty() { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             let received = tokio::time::timeout(patience.min(REBALANCE_TICK), self.inner.recv()).await;
             let message = match received {
-                Ok(Ok(message)) => Some(self.own(&message)),
+                Ok(Ok(message)) => Some(self.own(&message, records.last())),
                 Ok(Err(error)) if is_passing(&error) => {
                     tracing::debug!(%error, "reading the bus");
                     None
@@ -291,29 +291,43 @@ impl Consumer {
         (!pending.is_empty()).then(|| pending.remove(0))
     }
 
-    fn own(&self, message: &BorrowedMessage<'_>) -> Message {
-        let topic = {
-            let mut topics = self.topics.lock();
-            match topics.get(message.topic()) {
-                Some(known) => known.clone(),
-                None => {
-                    let name: Arc<str> = message.topic().into();
-                    topics.insert(message.topic().to_owned(), name.clone());
-                    name
-                }
-            }
+    fn topic(&self, name: &str, before: Option<&Message>) -> Arc<str> {
+        // Nearly always the same again.
+        if let Some(before) = before.filter(|before| before.topic.as_ref() == name) {
+            return before.topic.clone();
+        }
+        let mut topics = self.topics.lock();
+        if let Some(known) = topics.get(name) {
+            return known.clone();
+        }
+        let known: Arc<str> = name.into();
+        topics.insert(name.to_owned(), known.clone());
+        known
+    }
+
+    /// A copy of a record, its bytes in one allocation; `before` is the record before it.
+    fn own(&self, message: &BorrowedMessage<'_>, before: Option<&Message>) -> Message {
+        let (key, value) = (message.key(), message.payload().unwrap_or_default());
+        let mut room = BytesMut::with_capacity(value.len() + key.map_or(0, <[u8]>::len) + HEADERS_BYTES);
+        let mut keep = |bytes: &[u8]| {
+            room.extend_from_slice(bytes);
+            room.split().freeze()
         };
-        let header = |header: rdkafka::message::Header<'_, &[u8]>| {
-            (Box::from(header.key), Bytes::copy_from_slice(header.value.unwrap_or_default()))
-        };
+        let (value, key) = (keep(value), key.map(&mut keep));
+        let headers = message.headers().map(|headers| {
+            let header = |header: rdkafka::message::Header<'_, &[u8]>| {
+                (Box::from(header.key), keep(header.value.unwrap_or_default()))
+            };
+            headers.iter().map(header).collect()
+        });
         Message {
-            topic,
+            topic: self.topic(message.topic(), before),
             partition: message.partition(),
             offset: message.offset(),
             timestamp_ms: message.timestamp().to_millis(),
-            key: message.key().map(Bytes::copy_from_slice),
-            value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-            headers: message.headers().map(|headers| headers.iter().map(header).collect()).unwrap_or_default(),
+            key,
+            value,
+            headers: headers.unwrap_or_default(),
         }
     }
 
@@ -372,6 +386,8 @@ impl Consumer {
     }
 }
 
+/// Room for the values of a record's headers: source, origin and index. More get room of their own.
+const HEADERS_BYTES: usize = 128;
 /// Looking up offsets is a round trip or two; a cluster that takes longer is away.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// News of a rebalance wake nobody: they are looked for this often.
