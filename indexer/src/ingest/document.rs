@@ -9,6 +9,7 @@ use tantivy::schema::document::{Document, ReferenceValue, ReferenceValueLeaf, Va
 use tantivy::schema::{Field, Schema};
 
 use crate::schema::{Fields, schema};
+use crate::store::registry::FieldType;
 
 /// A stretch of the arena.
 #[derive(Clone, Copy, Debug)]
@@ -60,26 +61,51 @@ impl LogDocument {
         Stretch { start, end: u32::try_from(self.arena.len()).unwrap_or(u32::MAX) }
     }
 
+    /// Adds a value of a path.
+    pub(crate) fn leaf(&mut self, path: &Arc<str>, value: Scalar, field_type: FieldType) {
+        self.note(path);
+        let leaves = match field_type {
+            FieldType::Text => &mut self.texts,
+            _ => &mut self.keywords,
+        };
+        leaves.push(Leaf { path: path.clone(), value });
+    }
+
+    /// Notes that it has a path, once also when that holds a list.
+    pub(crate) fn note(&mut self, path: &Arc<str>) {
+        if self.present.last().is_none_or(|last| !Arc::ptr_eq(last, path)) {
+            self.present.push(path.clone());
+        }
+    }
+
     fn text(&self, stretch: Stretch) -> &str {
         self.arena.get(stretch.start as usize..stretch.end as usize).unwrap_or_default()
     }
 
-    fn leaf(&self, scalar: Scalar) -> ReferenceValueLeaf<'_> {
+    fn value(&self, scalar: Scalar) -> LogValue<'_> {
         match scalar {
-            Scalar::Text(stretch) => ReferenceValueLeaf::Str(self.text(stretch)),
-            Scalar::Long(number) => ReferenceValueLeaf::I64(number),
-            Scalar::Unsigned(number) => ReferenceValueLeaf::U64(number),
-            Scalar::Double(number) => ReferenceValueLeaf::F64(number),
-            Scalar::Boolean(truth) => ReferenceValueLeaf::Bool(truth),
-            Scalar::Instant(nanos) => ReferenceValueLeaf::Date(DateTime::from_timestamp_nanos(nanos)),
+            Scalar::Text(stretch) => LogValue::Text(self.text(stretch)),
+            Scalar::Long(number) => LogValue::Long(number),
+            Scalar::Unsigned(number) => LogValue::Unsigned(number),
+            Scalar::Double(number) => LogValue::Double(number),
+            Scalar::Boolean(truth) => LogValue::Boolean(truth),
+            Scalar::Instant(nanos) => LogValue::Instant(nanos),
         }
     }
 }
 
-/// A value as tantivy asks for it.
-#[derive(Clone, Debug)]
+/// A value as tantivy asks for it. Plain to copy: tantivy's own kind of leaf may own memory, and asks for it to be
+/// looked after wherever it is handed on.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum LogValue<'d> {
-    Leaf(ReferenceValueLeaf<'d>),
+    Text(&'d str),
+    Bytes(&'d [u8]),
+    Long(i64),
+    Unsigned(u64),
+    Double(f64),
+    Boolean(bool),
+    /// Nanoseconds since 1970.
+    Instant(i64),
     Object(&'d LogDocument, &'d [Leaf]),
 }
 
@@ -88,10 +114,18 @@ impl<'d> Value<'d> for LogValue<'d> {
     type ObjectIter = Leaves<'d>;
 
     fn as_value(&self) -> ReferenceValue<'d, Self> {
-        match self {
-            Self::Leaf(leaf) => ReferenceValue::Leaf(leaf.clone()),
-            Self::Object(document, leaves) => ReferenceValue::Object(Leaves { document, leaves: leaves.iter() }),
-        }
+        ReferenceValue::Leaf(match *self {
+            Self::Text(text) => ReferenceValueLeaf::Str(text),
+            Self::Bytes(bytes) => ReferenceValueLeaf::Bytes(bytes),
+            Self::Long(number) => ReferenceValueLeaf::I64(number),
+            Self::Unsigned(number) => ReferenceValueLeaf::U64(number),
+            Self::Double(number) => ReferenceValueLeaf::F64(number),
+            Self::Boolean(truth) => ReferenceValueLeaf::Bool(truth),
+            Self::Instant(nanos) => ReferenceValueLeaf::Date(DateTime::from_timestamp_nanos(nanos)),
+            Self::Object(document, leaves) => {
+                return ReferenceValue::Object(Leaves { document, leaves: leaves.iter() });
+            }
+        })
     }
 }
 
@@ -107,40 +141,81 @@ impl<'d> Iterator for Leaves<'d> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let leaf = self.leaves.next()?;
-        Some((leaf.path.as_ref(), LogValue::Leaf(self.document.leaf(leaf.value))))
+        Some((leaf.path.as_ref(), self.document.value(leaf.value)))
+    }
+}
+
+/// The fields and their values in the order of the schema, so that tantivy's sort by field finds nothing to do.
+#[derive(Debug)]
+pub(crate) struct FieldValues<'d> {
+    document: &'d LogDocument,
+    fields: Fields,
+    next: Next,
+}
+
+/// What a document's iterator gives next; lists by the place in them.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Time,
+    Seq,
+    Id,
+    Message(usize),
+    Keywords,
+    Texts,
+    Present(usize),
+    Source,
+    Nothing,
+}
+
+impl<'d> FieldValues<'d> {
+    fn step(&mut self) -> Option<(Field, LogValue<'d>)> {
+        let (document, fields) = (self.document, &self.fields);
+        let object =
+            |field, leaves: &'d [Leaf]| (!leaves.is_empty()).then_some((field, LogValue::Object(document, leaves)));
+        let (next, value) = match self.next {
+            Next::Time => (Next::Seq, Some((fields.time, LogValue::Instant(document.time_ns)))),
+            Next::Seq => (Next::Id, Some((fields.seq, LogValue::Unsigned(document.seq)))),
+            Next::Id => (Next::Message(0), document.id.as_deref().map(|id| (fields.id, LogValue::Text(id)))),
+            Next::Message(at) => match document.messages.get(at) {
+                Some(stretch) => {
+                    (Next::Message(at + 1), Some((fields.message, LogValue::Text(document.text(*stretch)))))
+                }
+                None => (Next::Keywords, None),
+            },
+            Next::Keywords => (Next::Texts, object(fields.keyword, &document.keywords)),
+            Next::Texts => (Next::Present(0), object(fields.text, &document.texts)),
+            Next::Present(at) => match document.present.get(at) {
+                Some(path) => (Next::Present(at + 1), Some((fields.present, LogValue::Text(path)))),
+                None => (Next::Source, None),
+            },
+            Next::Source => (Next::Nothing, Some((fields.source, LogValue::Bytes(&document.source)))),
+            Next::Nothing => return None,
+        };
+        self.next = next;
+        value
+    }
+}
+
+impl<'d> Iterator for FieldValues<'d> {
+    type Item = (Field, LogValue<'d>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !matches!(self.next, Next::Nothing) {
+            let value = self.step();
+            if value.is_some() {
+                return value;
+            }
+        }
+        None
     }
 }
 
 impl Document for LogDocument {
     type Value<'d> = LogValue<'d>;
-    type FieldsValuesIter<'d> = Box<dyn Iterator<Item = (Field, LogValue<'d>)> + 'd>;
+    type FieldsValuesIter<'d> = FieldValues<'d>;
 
     fn iter_fields_and_values(&self) -> Self::FieldsValuesIter<'_> {
-        // In the order of the schema, so that tantivy's sort by field finds nothing to do.
-        let Fields { time, seq, id, message, keyword, text, present, source } = schema().1;
-        let head = [
-            (time, LogValue::Leaf(ReferenceValueLeaf::Date(DateTime::from_timestamp_nanos(self.time_ns)))),
-            (seq, LogValue::Leaf(ReferenceValueLeaf::U64(self.seq))),
-        ];
-        let ids = self.id.as_deref().map(move |value| (id, LogValue::Leaf(ReferenceValueLeaf::Str(value))));
-        let messages = self
-            .messages
-            .iter()
-            .map(move |stretch| (message, LogValue::Leaf(ReferenceValueLeaf::Str(self.text(*stretch)))));
-        let keywords = (!self.keywords.is_empty()).then(|| (keyword, LogValue::Object(self, &self.keywords)));
-        let texts = (!self.texts.is_empty()).then(|| (text, LogValue::Object(self, &self.texts)));
-        let paths =
-            self.present.iter().map(move |path| (present, LogValue::Leaf(ReferenceValueLeaf::Str(path.as_ref()))));
-        let tail = (source, LogValue::Leaf(ReferenceValueLeaf::Bytes(&self.source)));
-        Box::new(
-            head.into_iter()
-                .chain(ids)
-                .chain(messages)
-                .chain(keywords)
-                .chain(texts)
-                .chain(paths)
-                .chain(std::iter::once(tail)),
-        )
+        FieldValues { document: self, fields: schema().1, next: Next::Time }
     }
 
     fn to_json(&self, _: &Schema) -> String {

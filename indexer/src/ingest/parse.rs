@@ -1,17 +1,22 @@
 //! Turns a record's value into a document: one walk over the JSON text, no tree in between.
 //! It never fails: what is not a JSON object is kept as a message with a tag.
 
+mod fit;
+mod visit;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::Deserializer as _;
+use serde_json::Deserializer;
 
 use super::document::{Leaf, LogDocument, Scalar};
 use super::instant;
 use crate::schema::{IGNORED, KEYWORD_BYTES_MAX, MESSAGE, TIMESTAMP, VERSION};
-use crate::store::mapping::{Field, ip};
 use crate::store::registry::{Entry, FieldType, Found, Kind, PATH_BYTES_MAX, Registry};
+use fit::{Fit, Raw, fitting};
+use visit::Object;
 
 /// Tags what was not a JSON object.
 pub(crate) const NOT_JSON_TAG: &str = "_not_json";
@@ -102,16 +107,24 @@ impl<'w> Walk<'w> {
     /// Walks the source; false when it is not a JSON object.
     fn run(&mut self) -> bool {
         let source = self.document.source.clone();
-        let mut deserializer = serde_json::Deserializer::from_slice(&source);
+        match std::str::from_utf8(&source) {
+            // Checked as a whole, in a fraction of what checking each string takes.
+            Ok(text) => self.walk(Deserializer::from_str(text)),
+            // What is not looked at need not be text.
+            Err(_) => self.walk(Deserializer::from_slice(&source)),
+        }
+    }
+
+    fn walk<'de, R: serde_json::de::Read<'de>>(&mut self, mut deserializer: Deserializer<R>) -> bool {
         let walked = deserializer.deserialize_map(Object(self));
         walked.is_ok() && deserializer.end().is_ok()
     }
 
     fn finish(mut self, facts: RecordFacts) -> (LogDocument, Remarks) {
-        for (path, value) in self.registry.constants.clone() {
-            if !self.document.present.contains(&path) {
-                let value = Scalar::Text(self.document.keep(&value));
-                self.leaf(path, value, FieldType::Keyword);
+        for (path, value) in &self.registry.constants {
+            if !self.document.present.contains(path) {
+                let value = Scalar::Text(self.document.keep(value));
+                self.document.leaf(path, value, FieldType::Keyword);
             }
         }
         self.document.id = facts.id;
@@ -133,16 +146,17 @@ impl<'w> Walk<'w> {
                 let known = instant::parse(text);
                 let kind = if known.is_some() { Kind::Instant } else { Kind::String };
                 let entry = match self.registry.find(path, kind) {
-                    Found::Entry(entry) => entry.clone(),
+                    Found::Entry(entry) => entry,
                     Found::Overflow => return self.overflow(&text),
                     Found::Unwanted => return,
                 };
-                if let Some(field) = &entry.field {
-                    return self.declared(&entry, &field.clone(), Raw::Text(text));
+                if entry.field.is_some() {
+                    let entry = entry.clone();
+                    return self.declared(&entry, Raw::Text(text));
                 }
                 let value = match entry.field_type {
                     FieldType::Keyword if text.len() > KEYWORD_BYTES_MAX => {
-                        self.present(entry.path);
+                        self.document.note(&entry.path);
                         return self.ignored();
                     }
                     FieldType::Keyword | FieldType::Text | FieldType::Ip => {
@@ -154,7 +168,7 @@ impl<'w> Walk<'w> {
                     FieldType::Date => known.map(Scalar::Instant),
                 };
                 match value {
-                    Some(value) => self.keep(&entry, value),
+                    Some(value) => keep(&mut self.document, entry, value),
                     None => self.misfit(&text),
                 }
             }
@@ -174,12 +188,13 @@ impl<'w> Walk<'w> {
             };
         }
         let entry = match self.registry.find(&self.path, kind) {
-            Found::Entry(entry) => entry.clone(),
+            Found::Entry(entry) => entry,
             Found::Overflow => return self.overflow(text),
             Found::Unwanted => return,
         };
-        if let Some(field) = &entry.field {
-            return self.declared(&entry, &field.clone(), Raw::Scalar(scalar, text));
+        if entry.field.is_some() {
+            let entry = entry.clone();
+            return self.declared(&entry, Raw::Scalar(scalar, text));
         }
         let value = match (entry.field_type, scalar) {
             (FieldType::Keyword | FieldType::Text, _) => return self.string(&text.to_string()),
@@ -192,21 +207,22 @@ impl<'w> Walk<'w> {
             _ => None,
         };
         match value {
-            Some(value) => self.keep(&entry, value),
+            Some(value) => keep(&mut self.document, entry, value),
             None => self.misfit(text),
         }
     }
 
     /// The value of a field that a mapping or a dynamic template tells about, and of the fields beside it.
-    fn declared(&mut self, entry: &Entry, field: &Field, raw: Raw<'_>) {
+    fn declared(&mut self, entry: &Entry, raw: Raw<'_>) {
+        let Some(field) = &entry.field else { return };
         match fitting(entry.field_type, field, raw) {
-            Fit::Value(scalar) => self.keep(entry, scalar),
+            Fit::Value(scalar) => keep(&mut self.document, entry, scalar),
             Fit::Text(text) => {
                 let value = Scalar::Text(self.document.keep(&text));
-                self.keep(entry, value);
+                keep(&mut self.document, entry, value);
             }
             Fit::TooLong => {
-                self.present(entry.path.clone());
+                self.document.note(&entry.path);
                 self.ignored();
             }
             Fit::Not => self.misfit(&raw.to_string()),
@@ -214,10 +230,10 @@ impl<'w> Walk<'w> {
         for sub in entry.subs.iter() {
             let Some(field) = &sub.field else { continue };
             match fitting(sub.field_type, field, raw) {
-                Fit::Value(scalar) => self.keep(sub, scalar),
+                Fit::Value(scalar) => keep(&mut self.document, sub, scalar),
                 Fit::Text(text) => {
                     let value = Scalar::Text(self.document.keep(&text));
-                    self.keep(sub, value);
+                    keep(&mut self.document, sub, value);
                 }
                 Fit::TooLong | Fit::Not => {
                     let value = Scalar::Text(self.document.keep(&sub.path));
@@ -249,21 +265,6 @@ impl<'w> Walk<'w> {
         instant::parse(text).or_else(|| self.registry.time_formats.as_ref()?.parse(text))
     }
 
-    /// A value of an entry's type.
-    fn keep(&mut self, entry: &Entry, value: Scalar) {
-        if entry.path.as_ref() == MESSAGE
-            && entry.field_type == FieldType::Text
-            && let Scalar::Text(stretch) = value
-        {
-            self.document.messages.push(stretch);
-            return self.present(entry.path.clone());
-        }
-        self.leaf(entry.path.clone(), value, entry.field_type);
-        if let Some(root) = &entry.root {
-            self.leaf(root.clone(), value, entry.field_type);
-        }
-    }
-
     /// A value that its path's type can't hold: it stays searchable as a keyword beside the path.
     fn misfit(&mut self, text: &dyn fmt::Display) {
         let text = text.to_string();
@@ -271,7 +272,7 @@ impl<'w> Walk<'w> {
             && let Some(twin) = self.registry.twin(&self.path)
         {
             let value = Scalar::Text(self.document.keep(&text));
-            self.leaf(twin, value, FieldType::Keyword);
+            self.document.leaf(&twin, value, FieldType::Keyword);
         }
         self.ignored();
     }
@@ -293,30 +294,11 @@ impl<'w> Walk<'w> {
         self.only_present(Kind::Instant);
     }
 
-    fn leaf(&mut self, path: Arc<str>, value: Scalar, field_type: FieldType) {
-        self.present(path.clone());
-        let leaves = match field_type {
-            FieldType::Text => &mut self.document.texts,
-            _ => &mut self.document.keywords,
-        };
-        leaves.push(Leaf { path, value });
-    }
-
     fn only_present(&mut self, kind: Kind) {
         match self.registry.find(&self.path, kind) {
-            Found::Entry(entry) => {
-                let path = entry.path.clone();
-                self.present(path);
-            }
+            Found::Entry(entry) => self.document.note(&entry.path),
             Found::Overflow => self.remarks.paths_refused += 1,
             Found::Unwanted => {}
-        }
-    }
-
-    /// Notes a path once, also when it holds a list.
-    fn present(&mut self, path: Arc<str>) {
-        if self.document.present.last().is_none_or(|last| !Arc::ptr_eq(last, &path)) {
-            self.document.present.push(path);
         }
     }
 
@@ -327,205 +309,23 @@ impl<'w> Walk<'w> {
 
     fn note_ignored(&mut self, value: Scalar) {
         if let Found::Entry(entry) = self.registry.find(IGNORED, Kind::String) {
-            let path = entry.path.clone();
-            self.leaf(path, value, FieldType::Keyword);
+            self.document.leaf(&entry.path, value, FieldType::Keyword);
         }
     }
 }
 
-/// A value as it stands in the event.
-#[derive(Clone, Copy)]
-enum Raw<'r> {
-    Text(&'r str),
-    Scalar(Scalar, &'r dyn fmt::Display),
-}
-
-impl fmt::Display for Raw<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Scalar(_, text) => text.fmt(f),
-        }
+/// Puts a value of an entry's type into the document.
+fn keep(document: &mut LogDocument, entry: &Entry, value: Scalar) {
+    if entry.path.as_ref() == MESSAGE
+        && entry.field_type == FieldType::Text
+        && let Scalar::Text(stretch) = value
+    {
+        document.messages.push(stretch);
+        return document.note(&entry.path);
     }
-}
-
-/// A value as a field keeps it.
-enum Fit {
-    Value(Scalar),
-    Text(String),
-    TooLong,
-    Not,
-}
-
-/// Makes a value fit a field, as Elasticsearch does.
-fn fitting(field_type: FieldType, field: &Field, raw: Raw<'_>) -> Fit {
-    let found = match field_type {
-        FieldType::Keyword => {
-            let text = raw.to_string();
-            let too_long = field.ignore_above.is_some_and(|most| text.len() > most && text.chars().count() > most);
-            return if too_long || text.len() > KEYWORD_BYTES_MAX { Fit::TooLong } else { Fit::Text(text) };
-        }
-        FieldType::Text => return Fit::Text(raw.to_string()),
-        FieldType::Ip => return ip::parse(&raw.to_string()).map_or(Fit::Not, Fit::Text),
-        FieldType::Long => whole(field, raw),
-        FieldType::Double => match raw {
-            Raw::Scalar(Scalar::Boolean(_), _) => None,
-            raw if field.coerce || matches!(raw, Raw::Scalar(..)) => {
-                raw.to_string().trim().parse().ok().filter(|number: &f64| number.is_finite()).map(Scalar::Double)
-            }
-            _ => None,
-        },
-        FieldType::Boolean => match raw.to_string().as_str() {
-            "true" => Some(Scalar::Boolean(true)),
-            "false" | "" => Some(Scalar::Boolean(false)),
-            _ => None,
-        },
-        FieldType::Date => match raw {
-            Raw::Scalar(Scalar::Boolean(_), _) => None,
-            raw => field.formats.parse(&raw.to_string()).map(Scalar::Instant),
-        },
-    };
-    found.map_or(Fit::Not, Fit::Value)
-}
-
-/// A whole number within what the field's type holds; fractions are cut off where that is allowed.
-fn whole(field: &Field, raw: Raw<'_>) -> Option<Scalar> {
-    let number: i128 = match raw {
-        Raw::Scalar(Scalar::Long(number), _) => number.into(),
-        Raw::Scalar(Scalar::Unsigned(number), _) => number.into(),
-        Raw::Scalar(Scalar::Double(number), _) if field.coerce && number.abs() < 2e19 => number.trunc() as i128,
-        Raw::Text(text) if field.coerce => {
-            let text = text.trim();
-            match text.parse() {
-                Ok(number) => number,
-                Err(_) => text.parse::<f64>().ok().filter(|number| number.abs() < 2e19)?.trunc() as i128,
-            }
-        }
-        _ => return None,
-    };
-    let (least, greatest) = field.range.unwrap_or((i64::MIN.into(), i64::MAX.into()));
-    if number < least || number > greatest {
-        return None;
-    }
-    match i64::try_from(number) {
-        Ok(number) => Some(Scalar::Long(number)),
-        Err(_) => u64::try_from(number).ok().map(Scalar::Unsigned),
-    }
-}
-
-/// Reads the members of an object under the path of the walk.
-struct Object<'s, 'w>(&'s mut Walk<'w>);
-
-impl<'de> Visitor<'de> for Object<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        members(self.0, map)
-    }
-}
-
-fn members<'de, A: MapAccess<'de>>(walk: &mut Walk<'_>, mut map: A) -> Result<(), A::Error> {
-    let outer = walk.path.len();
-    while map.next_key_seed(Key(&mut walk.path))?.is_some() {
-        map.next_value_seed(Member(walk))?;
-        walk.path.truncate(outer);
-    }
-    Ok(())
-}
-
-/// Appends an object's key to a path.
-struct Key<'p>(&'p mut String);
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<(), E> {
-        if !self.0.is_empty() {
-            self.0.push('.');
-        }
-        self.0.push_str(key);
-        Ok(())
-    }
-}
-
-/// Takes up the value at the path of the walk.
-struct Member<'s, 'w>(&'s mut Walk<'w>);
-
-impl<'de> DeserializeSeed<'de> for Member<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Member<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        if self.0.registry.has_nulls {
-            self.0.null();
-        }
-        Ok(())
-    }
-
-    fn visit_bool<E: Error>(self, truth: bool) -> Result<(), E> {
-        self.0.scalar(Kind::Boolean, Scalar::Boolean(truth), &truth);
-        Ok(())
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
-        self.0.scalar(Kind::Integer, Scalar::Long(number), &number);
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
-        let scalar = i64::try_from(number).map_or(Scalar::Unsigned(number), Scalar::Long);
-        self.0.scalar(Kind::Integer, scalar, &number);
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
-        self.0.scalar(Kind::Float, Scalar::Double(number), &number);
-        Ok(())
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.0.string(text);
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Member(self.0))?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if self.0.registry.has_objects && self.0.registry.declared().is_opaque(&self.0.path) {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(());
-        }
-        members(self.0, map)
+    document.leaf(&entry.path, value, entry.field_type);
+    if let Some(root) = &entry.root {
+        document.leaf(root, value, entry.field_type);
     }
 }
 

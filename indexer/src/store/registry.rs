@@ -67,6 +67,10 @@ enum Place {
 pub(crate) struct Registry {
     places: HashMap<Arc<str>, Place>,
     entries: Vec<Entry>,
+    /// Of each entry, the one that was asked for after it the last time: events of an index are alike.
+    followers: Vec<usize>,
+    /// The entry that was asked for last.
+    last: usize,
     made: BTreeMap<String, Arc<Field>>,
     mapping: Arc<Mapping>,
     changed: bool,
@@ -90,6 +94,8 @@ impl Registry {
         let mut registry = Self {
             places: HashMap::new(),
             entries: Vec::new(),
+            followers: Vec::new(),
+            last: 0,
             made: mapping.made().clone(),
             mapping: Arc::default(),
             changed: false,
@@ -145,20 +151,33 @@ impl Registry {
 
     /// What becomes of a value of a path. The first value of a path that nothing is said about makes an entry.
     pub(crate) fn find(&mut self, path: &str, kind: Kind) -> Found<'_> {
-        let place = match self.places.get(path) {
-            Some(place) => *place,
-            None => match self.first(path, kind) {
-                Some(place) => place,
-                None => return Found::Overflow,
-            },
+        let expected = self.followers.get(self.last).copied().unwrap_or(usize::MAX);
+        let is_expected = self.entries.get(expected).is_some_and(|entry| entry.path.as_ref() == path);
+        let place = match is_expected.then_some(Place::At(expected)).or_else(|| self.look_up(path, kind)) {
+            Some(Place::At(place)) => place,
+            Some(Place::Unwanted) => return Found::Unwanted,
+            None => return Found::Overflow,
         };
-        let Place::At(place) = place else { return Found::Unwanted };
+        self.last = place;
         let Some(entry) = self.entries.get_mut(place) else { return Found::Unwanted };
         if kind == Kind::Float && entry.field_type == FieldType::Long && entry.field.is_none() {
             entry.field_type = FieldType::Double;
             self.changed = true;
         }
         Found::Entry(entry)
+    }
+
+    /// The place of a path, remembered as the one after the last; `None` when there is no room for it.
+    fn look_up(&mut self, path: &str, kind: Kind) -> Option<Place> {
+        let known = self.places.get(path).copied();
+        let place = known.or_else(|| self.first(path, kind))?;
+        if let Place::At(follower) = place {
+            self.followers.resize(self.entries.len(), usize::MAX);
+            if let Some(known) = self.followers.get_mut(self.last) {
+                *known = follower;
+            }
+        }
+        Some(place)
     }
 
     /// The keyword beside a path, for values that do not fit its type.
