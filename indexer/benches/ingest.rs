@@ -2,6 +2,10 @@
 //! `cargo bench -p logmill-indexer --features bench --bench ingest -- [events=500000] [rate=0] [searchers=0] [access] [seal]
 //! [synthetic] [blocks=BYTES] [file=EVENTS.ndjson]`. It says what it measured; what was measured where is recorded in docs/BENCHMARKS.md.
 
+// As in the program, so that both measure the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let word = |key: &str| words.iter().find_map(|word| Some(word.strip_prefix(key)?.strip_prefix('=')?.to_owned()));
