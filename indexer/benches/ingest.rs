@@ -1,5 +1,5 @@
 //! How fast the store takes events up, how soon they are found, what they take on disk and how fast they are read:
-//! `cargo bench -p logmill-indexer --features bench --bench ingest -- [events=500000] [rate=0] [searchers=0] [access] [seal]
+//! `cargo bench -p logmill-indexer --features bench --bench ingest -- [events=500000] [rate=0] [searchers=0] [fresh] [access] [seal]
 //! [synthetic] [blocks=BYTES] [file=EVENTS.ndjson]`. It says what it measured; what was measured where is recorded in docs/BENCHMARKS.md.
 
 // As in the program, so that both measure the same.
@@ -16,6 +16,7 @@ fn main() {
         rate: number("rate").unwrap_or(0),
         searchers: number("searchers").unwrap_or(0) as usize,
         file: word("file"),
+        fresh: has("fresh"),
         access_only: has("access"),
         seal: has("seal"),
         synthetic: has("synthetic"),

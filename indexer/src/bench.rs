@@ -27,6 +27,8 @@ pub struct Options {
     pub searchers: usize,
     /// One event a line, each `{"index": …, "event": {…}}` or the event alone, instead of generated ones.
     pub file: Option<String>,
+    /// As fast as it goes, but as if records came one by one.
+    pub fresh: bool,
     /// Only access logs, as in older records.
     pub access_only: bool,
     /// Seals everything and measures that.
@@ -54,7 +56,7 @@ pub fn run(options: &Options) {
         None => events::generate(options.events, options.access_only),
     };
     println!("{} events of {} bytes", workload.events, workload.bytes / workload.events.max(1));
-    let pace = Pace { rate: options.rate, searchers: options.searchers };
+    let pace = Pace { rate: options.rate, searchers: options.searchers, fresh: options.fresh };
     let running = Running::start(&store);
     run::ingest(&store, &workload, pace);
     store.flush().expect("a flush");

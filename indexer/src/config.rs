@@ -35,9 +35,11 @@ pub struct Config {
     pub topic: String,
     /// The consumer group under which offsets are committed, so that the lag can be seen; the store keeps its own.
     pub group: String,
-    /// How long an event may wait before it is searchable.
+    /// How long an event may wait before it is searchable. While more waits on the bus than is read in that time,
+    /// segments become larger, at most 3 s of reading.
     pub refresh_interval: Period,
-    /// Memory for documents that are not on disk yet, in all. Beyond it, reading from the bus pauses.
+    /// Memory for documents that are not on disk yet, in all. Beyond it, reading from the bus pauses. While the indexer
+    /// catches up, segments that are being built may take half as much besides.
     pub memory: ByteSize,
     /// How often documents go from memory to disk; also how much is read again after a crash.
     pub flush_interval: Period,

@@ -3,6 +3,7 @@
 pub(crate) mod document;
 pub(crate) mod indexing;
 pub(crate) mod instant;
+pub(crate) mod pace;
 pub(crate) mod parse;
 pub(crate) mod reading;
 pub(crate) mod repair;

@@ -183,6 +183,11 @@ impl Store {
         self.progress.borrow().freshness(Timestamp::now())
     }
 
+    /// How many records were seen on the bus from these offsets on.
+    pub(crate) fn waiting(&self, next: &BTreeMap<i32, i64>) -> u64 {
+        self.progress.borrow().waiting(next)
+    }
+
     /// The partitions of the topic that are read.
     pub(crate) fn partitions(&self) -> BTreeSet<i32> {
         self.progress.borrow().partitions()
@@ -278,6 +283,16 @@ impl Store {
     /// Bytes of documents that are in memory only.
     pub(crate) fn hot_bytes(&self) -> u64 {
         self.hot_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of parts in memory that only wait to be copied to the disk.
+    fn ready_made_bytes(&self) -> u64 {
+        self.catalog.load().parts().filter(|part| part.ready_made.is_some()).map(|part| part.bytes).sum()
+    }
+
+    /// Bytes of memory that documents may take.
+    pub(crate) const fn memory(&self) -> u64 {
+        self.config.memory.0
     }
 
     /// Whether more documents may come.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use logmill_bus_client::Message;
 use logmill_core::Origin;
@@ -11,17 +11,18 @@ use logmill_core::origin::{
     ID_HEADER, INDEX_HEADER, OP_HEADER, ORIGIN_HEADER, SOURCE_BYTES_MAX, SOURCE_HEADER, VERSION_HEADER,
 };
 
+use super::pace;
 use super::parse::{self, RecordFacts};
 use super::watermark::Watermarks;
-use crate::store::building::Building;
+use crate::store::building::{Building, Purpose};
 use crate::store::catalog::IndexState;
 use crate::store::registry::Registry;
 use crate::store::{Batch, Store, names};
 
 /// Where events go that name no index, or one that can't be.
 pub(crate) const FALLBACK_INDEX: &str = "logs-generic-default";
-/// A segment that is built ends early at this size, in all indexes together: memory in the builder is not
-/// searchable and not counted as hot.
+/// Segments that are built end early when their documents take so much, in all indexes together: memory in the builder
+/// is not searchable and not counted as hot. While the indexer catches up it may be half of what is allowed for all.
 const BUILDING_BYTES_MAX: u64 = 16 << 20;
 /// The operation that has no value.
 const DELETE: &[u8] = b"delete";
@@ -70,6 +71,12 @@ pub(crate) struct Indexing {
     replaced: HashSet<(Arc<str>, Box<str>)>,
     /// When the oldest record that is not published was taken up.
     since: Option<Instant>,
+    /// So many records were seen on the bus that were not taken up.
+    waiting: u64,
+    /// For so long there was nothing to take up, since the oldest that is not published.
+    idle: Duration,
+    /// Segments that are begun go straight to the disk.
+    is_straight: bool,
     /// What was said about indexes is known as of then.
     epoch: u64,
     tally: Tally,
@@ -88,6 +95,9 @@ impl Indexing {
             indexes: HashMap::new(),
             replaced: HashSet::new(),
             since: None,
+            waiting: 0,
+            idle: Duration::ZERO,
+            is_straight: false,
             epoch: 0,
             tally: Tally::default(),
         }
@@ -120,6 +130,7 @@ impl Indexing {
             self.moved = true;
             self.since.get_or_insert(now);
         }
+        self.waiting = self.store.waiting(&self.next);
         Ok(())
     }
 
@@ -218,19 +229,41 @@ impl Indexing {
             open.registry = Registry::new(mapping, self.paths_max);
             open.uuid = uuid;
         }
-        open.building = Some(Building::new(key.clone())?);
+        let purpose = if self.is_straight { Purpose::Disk } else { Purpose::Memory };
+        open.building = Some(Building::new(key.clone(), purpose)?);
         Ok(key)
     }
 
-    /// When the oldest record that is not published was taken up.
-    pub(crate) const fn since(&self) -> Option<Instant> {
-        self.since
+    /// How long the segments that are built may go on to be; `None` when there are none.
+    pub(crate) fn rest(&self, refresh: Duration) -> Option<Duration> {
+        self.since.map(|since| pace::tick(refresh, self.waiting()).saturating_sub(since.elapsed()))
     }
 
-    /// Whether the segments that are built should end before their time.
-    pub(crate) fn is_full(&self) -> bool {
-        let building = self.indexes.values().filter_map(|index| index.building.as_ref());
-        building.map(Building::bytes).sum::<u64>() > BUILDING_BYTES_MAX
+    /// Says that for so long there was nothing to take up.
+    pub(crate) fn idled(&mut self, idle: Duration) {
+        if self.since.is_some() {
+            self.idle += idle;
+        }
+    }
+
+    /// How many records wait for this thread to have time. Others may be of transactions that are open or were aborted.
+    fn waiting(&self) -> u64 {
+        let is_busy = self.since.is_some_and(|since| self.idle * 2 <= since.elapsed());
+        if is_busy { self.waiting } else { 0 }
+    }
+
+    /// Whether the segments that are built should end now.
+    pub(crate) fn is_due(&self, refresh: Duration) -> bool {
+        self.rest(refresh).is_some_and(|rest| rest.is_zero()) || self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        let building = || self.indexes.values().filter_map(|index| index.building.as_ref());
+        let half = self.store.memory() / 2;
+        let wanted = if self.is_straight { half } else { BUILDING_BYTES_MAX };
+        let grown: u64 = building().map(Building::grown_bytes).sum();
+        // Also many indexes with little in each.
+        grown > wanted || building().map(Building::bytes).sum::<u64>() > 2 * half
     }
 
     /// Ends the segments and makes them searchable. Gives what was done since the last tick.
@@ -238,7 +271,8 @@ impl Indexing {
     /// # Errors
     /// When a segment can't be finished.
     pub(crate) fn tick(&mut self) -> tantivy::Result<Tally> {
-        self.since = None;
+        self.is_straight = pace::is_straight(self.waiting());
+        (self.since, self.idle) = (None, Duration::ZERO);
         if !std::mem::take(&mut self.moved) {
             return Ok(std::mem::take(&mut self.tally));
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::indexing::{ID_BYTES_MAX, facts_of, seq_of};
 use super::parse;
-use crate::store::building::Building;
+use crate::store::building::{Building, Purpose};
 use crate::store::registry::Registry;
 use crate::store::{Damage, FlushError, Part, Rebuilt, Store};
 
@@ -200,7 +200,7 @@ impl<'w> Work<'w> {
         let (document, _) = parse::document(&message.value, facts, &mut self.registry);
         let building = match &mut self.building {
             Some(building) => building,
-            none => none.insert(Building::new(self.damage.index.clone())?),
+            none => none.insert(Building::new(self.damage.index.clone(), Purpose::Memory)?),
         };
         building.add(document)?;
         self.restored += 1;

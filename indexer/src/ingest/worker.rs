@@ -83,8 +83,11 @@ pub(crate) fn run(
     let counters = Counters::new(board);
     let mut today = day_of(Timestamp::now());
     loop {
-        let patience = indexing.since().map_or(IDLE_TICK, |since| tick.saturating_sub(since.elapsed()));
-        match orders.recv_timeout(patience) {
+        let patience = indexing.rest(tick).unwrap_or(IDLE_TICK);
+        let asked = Instant::now();
+        let order = orders.recv_timeout(patience);
+        indexing.idled(asked.elapsed());
+        match order {
             Ok(Order::Take(messages)) => {
                 indexing.take(&messages, Instant::now(), today)?;
             }
@@ -95,7 +98,7 @@ pub(crate) fn run(
                 return Ok(());
             }
         }
-        if indexing.since().is_some_and(|since| since.elapsed() >= tick) || indexing.is_full() {
+        if indexing.is_due(tick) {
             counters.add(indexing.tick()?);
             // A full disk must not keep the process from ending: what is not on disk is still on the bus.
             while !store.has_room() && !shutdown.requested() {

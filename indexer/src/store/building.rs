@@ -8,18 +8,30 @@ use tantivy::directory::RamDirectory;
 use tantivy::{Index, SingleSegmentIndexWriter};
 
 use super::ids;
-use super::part::{Label, Part, PartId, memory_settings};
+use super::part::{Label, Part, PartId, disk_settings, memory_settings};
 use crate::ingest::document::LogDocument;
 use crate::schema::{schema, tokenizers};
 
 /// Sizes the writer's first hash table: a tick's worth of documents, measured best at 10,000 events/s.
 const WRITER_BYTES: usize = 300 << 10;
 
+/// What becomes of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It is searched in memory, and merged with others there.
+    Memory,
+    /// It is large enough to go to the disk as it is.
+    Disk,
+}
+
 /// A segment that is being built.
 pub(crate) struct Building {
     index: Arc<str>,
+    purpose: Purpose,
     writer: SingleSegmentIndexWriter<LogDocument>,
     directory: RamDirectory,
+    /// Bytes of memory that it took before it had documents.
+    empty_bytes: u64,
     docs: u64,
     oldest_ns: i64,
     newest_ns: i64,
@@ -36,15 +48,18 @@ impl Building {
     ///
     /// # Errors
     /// When tantivy refuses its own schema.
-    pub(crate) fn new(index: Arc<str>) -> tantivy::Result<Self> {
+    pub(crate) fn new(index: Arc<str>, purpose: Purpose) -> tantivy::Result<Self> {
         let directory = RamDirectory::create();
+        let settings = if purpose == Purpose::Disk { disk_settings() } else { memory_settings() };
         let writer = Index::builder()
             .schema(schema().0.clone())
-            .settings(memory_settings())
+            .settings(settings)
             .tokenizers(tokenizers().clone())
             .single_segment_index_writer(directory.clone(), WRITER_BYTES)?;
         Ok(Self {
             index,
+            purpose,
+            empty_bytes: writer.mem_usage() as u64,
             writer,
             directory,
             docs: 0,
@@ -101,6 +116,11 @@ impl Building {
         (self.writer.mem_usage() + self.directory.total_mem_usage()) as u64
     }
 
+    /// Bytes of memory that its documents made it take: arenas are reserved by the MiB, and hardly touched at first.
+    pub(crate) fn grown_bytes(&self) -> u64 {
+        self.bytes().saturating_sub(self.empty_bytes)
+    }
+
     /// Ends it and makes it a part.
     ///
     /// # Errors
@@ -109,6 +129,8 @@ impl Building {
         let time_ns: RangeInclusive<i64> = self.oldest_ns..=self.newest_ns;
         let index = self.writer.finalize()?;
         let label = Label::in_memory(id, self.index, time_ns, 0);
-        Part::in_memory(label, index, &self.directory, self.replaced.into())
+        let part = Part::in_memory(label, index, &self.directory, self.replaced.into())?;
+        let is_ready_made = self.purpose == Purpose::Disk && part.deleted.is_empty();
+        Ok(if is_ready_made { part.ready_made(self.directory) } else { part })
     }
 }

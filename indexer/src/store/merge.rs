@@ -24,7 +24,11 @@ impl Store {
         let (parts, ticket) = {
             let mut pending = self.changes.lock();
             let catalog = self.catalog.load();
-            let picked = pending.free(&catalog, Place::Memory).find_map(|(_, parts)| of_one_level(&parts));
+            let picked = pending.free(&catalog, Place::Memory).find_map(|(_, mut parts)| {
+                // These go to the disk as they are.
+                parts.retain(|part| part.ready_made.is_none());
+                of_one_level(&parts)
+            });
             let Some(parts) = picked else { return Ok(false) };
             let ticket = pending.take(&parts);
             (parts, ticket)

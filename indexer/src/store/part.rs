@@ -50,6 +50,8 @@ pub(crate) struct Part {
     pub(crate) sealed: bool,
     /// When the last of its events was written to disk, milliseconds since 1970; 0 in memory.
     pub(crate) arrived_ms: i64,
+    /// Its files, when they are as they should lie on disk.
+    pub(crate) ready_made: Option<RamDirectory>,
 }
 
 impl std::fmt::Debug for Part {
@@ -133,7 +135,13 @@ impl Part {
             .ok_or_else(|| tantivy::TantivyError::InvalidArgument("a part without a segment".to_owned()))?;
         let reader = SegmentReader::open_with_custom_alive_set(&segment, alive(segment.meta().max_doc(), &deleted)?)?;
         let Label { id, index, time_ns, level, sealed, arrived_ms } = label;
-        Ok(Self { index, reader, time_ns, id, bytes, place, segment, deleted, level, sealed, arrived_ms })
+        let ready_made = None;
+        Ok(Self { index, reader, time_ns, id, bytes, place, segment, deleted, level, sealed, arrived_ms, ready_made })
+    }
+
+    /// The same part, in memory but with files as they should lie on disk.
+    pub(crate) fn ready_made(self, directory: RamDirectory) -> Self {
+        Self { ready_made: Some(directory), ..self }
     }
 
     /// The same part without some more documents.
@@ -151,6 +159,8 @@ impl Part {
             time_ns: self.time_ns.clone(),
             segment: self.segment.clone(),
             deleted: deleted.into(),
+            // Its files have the documents that are gone.
+            ready_made: None,
             ..*self
         })
     }

@@ -64,12 +64,13 @@ impl Progress {
         Freshness { indexed_up_to, behind }
     }
 
+    /// How many records were seen on the bus from these offsets on; none when it can't be asked.
+    pub(crate) fn waiting(&self, next: &BTreeMap<i32, i64>) -> u64 {
+        self.last.as_ref().map_or(0, |(_, ends)| between(next, ends))
+    }
+
     fn behind(&self, ends: &Ends) -> u64 {
-        let missing = |(partition, end): (&i32, &i64)| {
-            let next = self.visible.get(partition).copied().unwrap_or(0);
-            u64::try_from(end - next).unwrap_or(0)
-        };
-        ends.iter().map(missing).sum()
+        between(&self.visible, ends)
     }
 
     fn settle(&mut self) {
@@ -80,6 +81,15 @@ impl Progress {
             self.looks.pop_front();
         }
     }
+}
+
+/// How many records lie between two places.
+fn between(next: &Ends, ends: &Ends) -> u64 {
+    let missing = |(partition, end): (&i32, &i64)| {
+        let next = next.get(partition).copied().unwrap_or(0);
+        u64::try_from(end - next).unwrap_or(0)
+    };
+    ends.iter().map(missing).sum()
 }
 
 #[cfg(test)]
@@ -99,12 +109,14 @@ mod tests {
         progress.looked(at(3), [(0, 9), (1, 4)].into());
         progress.published(&[(0, 6)].into());
         assert_eq!(progress.freshness(at(4)), Freshness { indexed_up_to: Some(at(1)), behind: Some(7) });
+        assert_eq!(progress.waiting(&[(0, 8), (1, 5)].into()), 1);
         assert!(progress.shows(&[Position { partition: 0, offset: 5 }]));
         assert!(!progress.shows(&[Position { partition: 0, offset: 6 }]));
         assert!(!progress.shows(&[Position { partition: 7, offset: 0 }]));
         progress.published(&[(0, 9), (1, 4)].into());
         assert_eq!(progress.freshness(at(5)), Freshness { indexed_up_to: Some(at(5)), behind: Some(0) });
         progress.lost_sight();
+        assert_eq!(progress.waiting(&BTreeMap::new()), 0);
         assert_eq!(progress.freshness(at(6)), Freshness { indexed_up_to: Some(at(3)), behind: None });
     }
 }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tantivy::Index;
+use tantivy::directory::RamDirectory;
+
 use super::docstore::{self, SealedForm};
 use super::manifest::{SplitFile, SplitMeta, checksum, sync_folder};
 use super::paced::PacedDirectory;
@@ -77,7 +80,11 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &F
     std::fs::create_dir_all(folder).map_err(io)?;
     let directory = PacedDirectory::open(folder, form.stop.clone()).map_err(index)?;
     directory.drop_store(form.sealed.is_some());
-    let merged = part::merge(parts, part::disk_settings(), directory.clone()).map_err(index)?;
+    let merged = match ready_made(parts, form) {
+        Some(files) => files.persist(&directory).and_then(|()| Index::open(directory.clone())),
+        None => part::merge(parts, part::disk_settings(), directory.clone()),
+    };
+    let merged = merged.map_err(index)?;
     if let Some(form) = form.sealed {
         directory.drop_store(false);
         docstore::write(parts, &merged, form).map_err(index)?;
@@ -111,8 +118,14 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &F
     })
 }
 
+/// The files of the only part, when they can lie on disk as they are.
+fn ready_made<'p>(parts: &'p [Arc<Part>], form: &Form) -> Option<&'p RamDirectory> {
+    let [only] = parts else { return None };
+    only.ready_made.as_ref().filter(|_| form.sealed.is_none() && only.deleted.is_empty())
+}
+
 /// The numbers on the bus of the documents of a finished index.
-fn seqs_in(index: &tantivy::Index) -> tantivy::Result<Seqs> {
+fn seqs_in(index: &Index) -> tantivy::Result<Seqs> {
     let mut numbers = Vec::new();
     for segment in index.searchable_segments()? {
         let reader = tantivy::SegmentReader::open(&segment)?;

@@ -1,6 +1,6 @@
 //! Stores for tests: documents go straight in, without a bus.
 
-use super::building::Building;
+use super::building::{Building, Purpose};
 use super::registry::Registry;
 use super::*;
 use crate::ingest::parse::{self, RecordFacts};
@@ -27,7 +27,7 @@ pub(crate) fn add_texts(store: &Store, index: &str, events: &[&str], docs_a_part
     for chunk in events.chunks(docs_a_part.max(1)) {
         let known = store.index_types(index).map(|(_, mapping)| mapping);
         let mut registry = Registry::new(known.unwrap_or_default(), 1000);
-        let mut building = Building::new(name.clone()).unwrap();
+        let mut building = Building::new(name.clone(), Purpose::Memory).unwrap();
         for event in chunk {
             let facts = RecordFacts { time_ns: 0, seq, id: None, version: 1 };
             seq += 1;
@@ -50,7 +50,7 @@ pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], d
     for chunk in documents.chunks(docs_a_part.max(1)) {
         let known = store.index_types(index).map(|(_, mapping)| mapping);
         let mut registry = Registry::new(known.unwrap_or_default(), 1000);
-        let mut building = Building::new(name.clone()).unwrap();
+        let mut building = Building::new(name.clone(), Purpose::Memory).unwrap();
         let mut replaced = Vec::new();
         for document in chunk {
             let mut document = document.clone();

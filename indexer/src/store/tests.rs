@@ -100,6 +100,8 @@ fn open(folder: &Path) -> Arc<Store> {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Read(usize),
+    /// So many records are seen on the bus.
+    Look(i64),
     Tick,
     MergeMemory,
     Flush,
@@ -111,6 +113,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (1usize..30).prop_map(Step::Read),
+        2 => prop_oneof![Just(0i64), Just(1 << 20)].prop_map(Step::Look),
         6 => Just(Step::Tick),
         3 => Just(Step::MergeMemory),
         2 => Just(Step::Flush),
@@ -143,6 +146,7 @@ proptest! {
                     indexing.take(&log[*at..end], Instant::now(), 1).unwrap();
                     *at = end;
                 },
+                Step::Look(end) => store.looked(Some((Timestamp::now(), [(0, end)].into()))),
                 Step::Tick => drop(indexing.tick().unwrap()),
                 Step::MergeMemory => while store.merge_memory().unwrap() {},
                 Step::Flush => store.flush().unwrap(),

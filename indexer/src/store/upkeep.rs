@@ -19,6 +19,9 @@ use crate::ingest::worker::day_of;
 const MEMORY_TICK: Duration = Duration::from_millis(100);
 /// How late a flush by size may be.
 const FLUSH_TICK: Duration = Duration::from_millis(50);
+/// Parts that only have to be copied to the disk gain nothing by waiting, once they are so large a share of what
+/// starts a flush that splits do not become too many.
+const READY_MADE_SHARE: u64 = 8;
 /// The first flush after the start comes this soon, each later one after twice the time: a process that is killed
 /// again and again must not read the same events again and again.
 const FIRST_FLUSH: Duration = Duration::from_secs(1);
@@ -120,7 +123,7 @@ fn flush(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
     let mut last = Instant::now();
     let mut due = interval.min(FIRST_FLUSH);
     while !stop.load(Ordering::Acquire) {
-        if last.elapsed() < due && store.hot_bytes() < size {
+        if last.elapsed() < due && store.hot_bytes() < size && store.ready_made_bytes() < size / READY_MADE_SHARE {
             std::thread::sleep(FLUSH_TICK);
             continue;
         }

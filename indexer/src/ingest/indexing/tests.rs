@@ -172,3 +172,41 @@ fn documents_without_a_chosen_id_go_by_their_place_also_when_read_again() {
         assert!(!store.has_id(FALLBACK_INDEX, "2-8").unwrap());
     }
 }
+
+#[test]
+fn who_catches_up_makes_segments_that_go_to_the_disk_as_they_are() {
+    let store = testing::empty();
+    let mut indexing = indexing(&store);
+    let refresh = Duration::from_millis(100);
+    let record = |offset: i64| message(0, offset, r#"{"message":"late"}"#, &[]);
+    let segments = || -> Vec<_> {
+        let parts = store.view("_all", None).unwrap().parts;
+        parts.iter().map(|part| (part.segment.id(), part.docs())).collect()
+    };
+    store.looked(Some((jiff::Timestamp::now(), [(0, 1_000_000)].into())));
+    // That more waits is known from the first batch on.
+    take(&mut indexing, &[record(0)]);
+    store.flush().unwrap();
+    let before = segments();
+    indexing.take(&[record(1), record(2)], Instant::now(), 100).unwrap();
+    assert!(indexing.rest(refresh).is_some_and(|rest| rest > 5 * refresh) && !indexing.is_due(refresh));
+    indexing.tick().unwrap();
+    let in_memory = segments();
+    assert_eq!(in_memory.iter().map(|(_, docs)| docs).collect::<Vec<_>>(), [&1, &2]);
+    store.flush().unwrap();
+    assert_eq!(segments(), in_memory);
+    assert!(store.hot_bytes() == 0 && before.len() == 1);
+    let part = store.view("_all", None).unwrap().parts.pop().unwrap();
+    let mut sources = crate::store::source::Sources::open(&part).unwrap();
+    assert_eq!(sources.get(1).unwrap(), record(2).value);
+    // What lost a document meanwhile is written anew without it.
+    indexing.take(&[record(3), record(4)], Instant::now(), 100).unwrap();
+    indexing.tick().unwrap();
+    take(&mut indexing, &[message(0, 5, "", &[(ID_HEADER, "0-3"), (OP_HEADER, "delete")])]);
+    store.flush().unwrap();
+    assert_eq!(segments().iter().map(|(_, docs)| docs).collect::<Vec<_>>(), [&1, &2, &1]);
+    // Nothing waits any more: the next tick is as short as ever.
+    store.looked(Some((jiff::Timestamp::now(), [(0, 7)].into())));
+    indexing.take(&[record(6)], Instant::now(), 100).unwrap();
+    assert!(indexing.rest(refresh).is_some_and(|rest| rest <= refresh));
+}
