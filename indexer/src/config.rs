@@ -1,5 +1,7 @@
 //! The `indexer` section of the configuration.
 
+pub(crate) mod objects;
+
 use logmill_core::config::{ByteSize, Checked, Period};
 use logmill_core::indexer_access::IndexerAccess;
 use logmill_core::tls::TlsConfig;
@@ -7,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Auth;
+pub(crate) use objects::{Cold, S3};
 
 /// Where events are kept and how they are searched.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +62,10 @@ pub struct Config {
     pub erase_within: Period,
     /// Copies of indexes.
     pub snapshots: Snapshots,
+    /// How buckets are reached, for snapshots and cold splits.
+    pub s3: S3,
+    /// Old splits that are kept on an object store.
+    pub cold: Cold,
     /// Free disk space that is left alone; what happens below it is told by `disk_policy`.
     pub disk_reserve: ByteSize,
     /// What is done when less than that is free.
@@ -211,6 +218,8 @@ impl Default for Config {
             retention: Retention::default(),
             erase_within: Period::secs(86_400),
             snapshots: Snapshots::default(),
+            s3: S3::default(),
+            cold: Cold::default(),
             disk_reserve: ByteSize(512 << 20),
             disk_policy: DiskPolicy::default(),
             fields_max: 1000,
@@ -262,6 +271,9 @@ impl Checked for Config {
         refuse(!(1..=100_000).contains(&self.remote.batch_events), "remote.batch_events", "must be 1 to 100000");
         refuse(self.remote.batch_delay.0.as_secs() > 60, "remote.batch_delay", "must be at most 1m");
         refuse(!(1..=32).contains(&self.remote.requests), "remote.requests", "must be 1 to 32");
+        let s3 = self.s3.problems().into_iter().map(|(key, message)| ("s3", key, message));
+        let cold = self.cold.problems().into_iter().map(|(key, message)| ("cold", key, message));
+        problems.extend(s3.chain(cold).map(|(part, key, message)| (format!("{part}.{key}"), message.to_owned())));
         for (part, message) in self.tls.iter().flat_map(TlsConfig::problems) {
             problems.push((format!("tls{part}"), message.to_owned()));
         }

@@ -13,6 +13,7 @@ pub(crate) mod exclude;
 pub(crate) mod execute;
 mod expand;
 pub(crate) mod explain;
+mod failures;
 pub(crate) mod fetch;
 pub(crate) mod fields;
 pub(crate) mod highlight;

@@ -111,6 +111,9 @@ impl Service {
             tracing::error!(damage, "the store is damaged");
             board.set_problem(&format!("damage-{number}"), Some(damage.clone()));
         }
+        for away in findings.away.iter().take(10) {
+            tracing::error!(away, "a part of the store is away");
+        }
         let engine = Engine::Store(Arc::new(store));
         Ok(Self { config: Arc::new(config), bus, board, metrics, front, engine })
     }
@@ -234,7 +237,17 @@ async fn report(store: Arc<Store>, board: Arc<StatusBoard>, shutdown: Shutdown) 
         let mut indices = store.indices();
         let hot = store.hot_bytes();
         board.set_gauge("hot_bytes", hot as f64);
-        board.set_gauge("disk_bytes", indices.iter().map(|index| index.bytes).sum::<u64>().saturating_sub(hot) as f64);
+        let mut elsewhere = hot;
+        if let Some((bytes, cache)) = store.cold_tally() {
+            elsewhere += bytes;
+            board.set_gauge("cold_bytes", bytes as f64);
+            board.set_gauge("cold_cache_bytes", cache.bytes as f64);
+            board.set_gauge("cold_cache_hits", cache.hits as f64);
+            board.set_gauge("cold_cache_misses", cache.misses as f64);
+            board.set_gauge("cold_fetched_bytes", cache.fetched_bytes as f64);
+        }
+        let bytes = indices.iter().map(|index| index.bytes).sum::<u64>();
+        board.set_gauge("disk_bytes", bytes.saturating_sub(elsewhere) as f64);
         board.set_gauge("docs", indices.iter().map(|index| index.docs).sum::<u64>() as f64);
         board.set_gauge("splits", store.split_ids().len() as f64);
         board.set_gauge("indices", indices.len() as f64);

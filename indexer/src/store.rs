@@ -6,6 +6,7 @@
 mod amend;
 pub(crate) mod building;
 pub(crate) mod catalog;
+pub(crate) mod cold;
 pub(crate) mod directory;
 mod docstore;
 mod erase;
@@ -13,11 +14,12 @@ pub(crate) mod facts;
 mod failpoint;
 mod flush;
 pub(crate) mod ids;
-mod inventory;
+pub(crate) mod inventory;
 pub(crate) mod manifest;
 pub(crate) mod mapping;
 mod merge;
 pub(crate) mod names;
+pub(crate) mod objects;
 mod open;
 mod paced;
 pub(crate) mod part;
@@ -57,6 +59,7 @@ use crate::config::Config;
 pub(crate) use amend::IndexFacts;
 pub(crate) use catalog::WriteTarget;
 use catalog::{Catalog, IndexState};
+use cold::ColdStore;
 pub(crate) use erase::Doomed;
 pub(crate) use flush::FlushError;
 use manifest::{Edit, IndexMeta, Manifest, MarkMeta};
@@ -81,6 +84,8 @@ pub(crate) struct Store {
     changes: Mutex<Pending>,
     /// Taken by whoever changes what is on disk.
     manifest: Mutex<Manifest>,
+    /// Where cold splits are, where the configuration says it.
+    cold: Option<ColdStore>,
     /// One flush at a time.
     flushing: Mutex<()>,
     /// One snapshot or restore at a time.
@@ -272,7 +277,7 @@ impl Store {
     /// When a part can't be read.
     pub(crate) fn has_id(&self, index: &str, id: &str) -> tantivy::Result<bool> {
         let catalog = self.catalog.load();
-        for part in catalog.indexes.get(index).into_iter().flat_map(|index| &index.parts) {
+        for part in catalog.indexes.get(index).into_iter().flat_map(IndexState::changeable) {
             if !part.documents_of(id)?.is_empty() {
                 return Ok(true);
             }
@@ -315,6 +320,12 @@ impl Store {
             day: *day,
         };
         manifest.state().marks.iter().map(mark).collect()
+    }
+
+    /// The splits on the disk that count.
+    pub(crate) fn local_split_ids(&self) -> Vec<PartId> {
+        let manifest = self.manifest.lock();
+        manifest.state().splits().filter(|split| split.cold.is_none()).map(|split| split.id).collect()
     }
 
     /// The splits that count.
@@ -364,10 +375,20 @@ impl Store {
     /// their mapped files; what can't be removed is removed at the next start.
     fn remove_folders(&self, splits: &[u64]) {
         for id in splits {
-            let folder = split::folder_of(&self.splits_folder(), *id);
-            if let Err(error) = std::fs::remove_dir_all(&folder) {
-                tracing::warn!(folder = %folder.display(), %error, "can't remove a split that is no longer needed");
+            if let Some(cold) = &self.cold {
+                cold.doom(*id);
             }
+            self.remove_local(*id);
+        }
+    }
+
+    /// Removes the folder of a split, if it has one.
+    fn remove_local(&self, id: u64) {
+        let folder = split::folder_of(&self.splits_folder(), id);
+        if let Err(error) = std::fs::remove_dir_all(&folder)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(folder = %folder.display(), %error, "can't remove a split that is no longer needed");
         }
     }
 }
@@ -375,7 +396,7 @@ impl Store {
 /// Takes the documents of an id out of the parts that an index has.
 fn replace_in(catalog: &mut Catalog, pending: &mut Pending, index: &str, id: &str) -> tantivy::Result<()> {
     let Some(state) = catalog.indexes.get_mut(index) else { return Ok(()) };
-    for part in &mut state.parts {
+    for part in state.parts.iter_mut().filter(|part| part.place != Place::Cold) {
         let documents = part.documents_of(id)?;
         if documents.is_empty() {
             continue;

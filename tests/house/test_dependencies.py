@@ -25,6 +25,7 @@ ONLY_IN = {
     "kafka-protocol": {"logmill-bus-protocol"},
     "rdkafka": {"logmill-bus-client"},
     "tantivy": {"logmill-indexer"},
+    "object_store": {"logmill-indexer"},
     "rusqlite": {"logmill-dashboard"},
 }
 

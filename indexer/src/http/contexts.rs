@@ -138,10 +138,12 @@ impl Contexts {
         let mut open = self.0.lock();
         let now = Instant::now();
         open.retain(|_, context| context.expires > now);
-        let current: std::collections::HashSet<u64> = needed.parts.iter().map(|part| part.id).collect();
+        // A split that went cold keeps its name, and whoever reads its files on the disk keeps those.
+        let place = |part: &crate::store::Part| (part.id, part.place == Place::Cold);
+        let current: std::collections::HashSet<(u64, bool)> = needed.parts.iter().map(|part| place(part)).collect();
         while !open.is_empty() {
             let views = open.values().map(|context| &context.view);
-            let orphaned = bytes_of(views, |part| part.place == Place::Disk && !current.contains(&part.id));
+            let orphaned = bytes_of(views, |part| part.place != Place::Memory && !current.contains(&place(part)));
             if orphaned <= ORPHANED_BYTES_MAX {
                 return;
             }

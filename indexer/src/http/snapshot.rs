@@ -16,6 +16,8 @@ use super::tasks::{self, Task};
 use crate::query::error::EsError;
 use crate::query::strict::Members;
 use crate::store::Store;
+use crate::store::manifest::Location;
+use crate::store::objects::{Bucket, ObjectError};
 use crate::store::snapshot::{Described, Repository, SnapshotError};
 
 impl From<SnapshotError> for EsError {
@@ -29,6 +31,10 @@ impl From<SnapshotError> for EsError {
             SnapshotError::Busy => (503, "concurrent_snapshot_execution_exception"),
             SnapshotError::InTheWay(_) => (500, "snapshot_restore_exception"),
             SnapshotError::Cancelled => (400, "task_cancelled_exception"),
+            SnapshotError::Objects(ObjectError::Refused(_)) => (400, "illegal_argument_exception"),
+            SnapshotError::Objects(ObjectError::Cancelled) => (400, "task_cancelled_exception"),
+            SnapshotError::Objects(ObjectError::Damaged(_)) => (500, "snapshot_exception"),
+            SnapshotError::Objects(_) | SnapshotError::Absent(_) => (500, "repository_exception"),
             SnapshotError::Damaged(_) | SnapshotError::Split(_) => (500, "snapshot_exception"),
             SnapshotError::Io { .. } | SnapshotError::Flush(_) => (500, "repository_exception"),
         };
@@ -50,13 +56,15 @@ pub(super) async fn register(State(api): State<Api>, Path(name): Path<String>, q
     params.end("/_snapshot/{repository}")?;
     let mut members = Members::new(api.bodies.read_json(body).await?, "a repository")?;
     let kind = members.string("type")?.unwrap_or_default();
-    if kind != "fs" {
-        return Err(EsError::argument(format!(
-            "repository type [{kind}] is not supported: [fs] is, a folder, which may be a mounted object store"
-        )));
-    }
     let mut settings = Members::new(members.required("settings")?, "[settings] of a repository")?;
-    let location = settings.string("location")?.ok_or_else(|| EsError::argument("[settings] needs [location]"))?;
+    let location = match kind.as_str() {
+        "fs" => Location::Folder(needed(&mut settings, "location")?),
+        "s3" => Location::Bucket(bucket(&mut settings)?),
+        other => {
+            let reason = format!("repository type [{other}] is not supported: [fs] and [s3] are");
+            return Err(EsError::new(400, "repository_exception", format!("[{name}] {reason}")));
+        }
+    };
     // Files are compressed where that is worth it, and copied as fast as the disk goes.
     settings.ignore(&["compress", "chunk_size", "max_snapshot_bytes_per_sec", "max_restore_bytes_per_sec"]);
     settings.end()?;
@@ -64,8 +72,57 @@ pub(super) async fn register(State(api): State<Api>, Path(name): Path<String>, q
     if name.is_empty() || name.contains([',', '*', '/', '#', ' ']) {
         return Err(EsError::argument(format!("[{name}] is no name for a repository")));
     }
-    blocking(move || api.store.register_repository(&name, &location)).await?;
+    let (asked, is_remote) = (name.clone(), matches!(location, Location::Bucket(_)));
+    let done = blocking(move || api.store.register_repository(&name, &location)).await;
+    done.map_err(|error| match is_remote && error.status == 500 {
+        true => EsError::new(500, "repository_verification_exception", format!("[{asked}] {}", error.reason)),
+        false => error,
+    })?;
     Ok(answer::json(&json!({ "acknowledged": true })))
+}
+
+fn needed(settings: &mut Members, name: &str) -> Result<String, EsError> {
+    settings.string(name)?.ok_or_else(|| EsError::argument(format!("[settings] needs [{name}]")))
+}
+
+/// The settings of a repository on S3, as Elasticsearch has them. Credentials are none of them: those are of the
+/// configuration.
+fn bucket(settings: &mut Members) -> Result<Bucket, EsError> {
+    let client = settings.string("client")?.unwrap_or_else(|| "default".to_owned());
+    if client != "default" {
+        return Err(EsError::argument(format!("Unknown s3 client name [{client}]: there is [default], indexer.s3")));
+    }
+    Ok(Bucket {
+        bucket: needed(settings, "bucket")?,
+        base_path: settings.string("base_path")?.unwrap_or_default(),
+        endpoint: settings.string("endpoint")?,
+        region: settings.string("region")?,
+        path_style_access: settings.boolean("path_style_access")?,
+    })
+}
+
+/// A repository as Elasticsearch shows it, whose settings are text.
+fn repository(location: &Location) -> Value {
+    match location {
+        Location::Folder(path) => json!({ "type": "fs", "settings": { "location": path } }),
+        Location::Bucket(bucket) => {
+            let mut settings = Map::new();
+            let by_path = bucket.path_style_access.map(|by_path| by_path.to_string());
+            let base_path = (!bucket.base_path.is_empty()).then(|| bucket.base_path.clone());
+            for (name, value) in [
+                ("bucket", Some(bucket.bucket.clone())),
+                ("base_path", base_path),
+                ("endpoint", bucket.endpoint.clone()),
+                ("region", bucket.region.clone()),
+                ("path_style_access", by_path),
+            ] {
+                if let Some(value) = value {
+                    settings.insert(name.to_owned(), value.into());
+                }
+            }
+            json!({ "type": "s3", "settings": settings })
+        }
+    }
 }
 
 /// `GET _snapshot` and `GET _snapshot/<repository>`.
@@ -80,9 +137,8 @@ pub(super) async fn repositories(State(api): State<Api>, name: Option<Path<Strin
         if found.is_empty() && part != "_all" && !part.contains('*') {
             return Err(SnapshotError::NoRepository(part.to_owned()).into());
         }
-        for repository in found {
-            let settings = json!({ "location": repository.location.display().to_string() });
-            shown.insert(repository.name.clone(), json!({ "type": "fs", "settings": settings }));
+        for known in found {
+            shown.insert(known.name.clone(), repository(&known.location));
         }
     }
     Ok(answer::json(&Value::Object(shown)))

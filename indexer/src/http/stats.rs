@@ -212,7 +212,7 @@ fn segment(part: &Part) -> Value {
         "num_docs": part.reader.num_docs(),
         "deleted_docs": part.deleted.len(),
         "size_in_bytes": part.bytes,
-        "committed": part.place == Place::Disk,
+        "committed": part.place != Place::Memory,
         "search": true,
         "compound": false,
     })

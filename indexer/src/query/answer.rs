@@ -37,17 +37,20 @@ pub(crate) struct Continuation {
 }
 
 /// One index is one shard.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Shards {
     pub(crate) total: usize,
     pub(crate) successful: usize,
     pub(crate) skipped: usize,
     pub(crate) failed: usize,
+    /// Why they did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failures: Vec<Value>,
 }
 
 impl Shards {
     pub(crate) const fn of(total: usize) -> Self {
-        Self { total, successful: total, skipped: 0, failed: 0 }
+        Self { total, successful: total, skipped: 0, failed: 0, failures: Vec::new() }
     }
 }
 

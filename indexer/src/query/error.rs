@@ -61,6 +61,7 @@ impl EsError {
                 | "parse_exception"
                 | "circuit_breaking_exception"
                 | "search_context_missing_exception"
+                | "no_shard_available_action_exception"
         );
         self.phase = of_shards.then_some(phase);
         self

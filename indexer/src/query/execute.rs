@@ -16,6 +16,7 @@ use super::columns::Values;
 use super::compile::{self, Target};
 use super::error::EsError;
 use super::expand::Lookup;
+use super::failures::Failures;
 use super::limits::{Allowance, Stopped};
 use super::plan;
 use super::request::{SearchRequest, TotalHits};
@@ -25,6 +26,7 @@ use super::sort::{self, PartOrder, SortField, SortValue};
 use super::top::{self, Found, Groups, Top};
 use crate::aggregate::{self, Partial};
 use crate::schema::TIMESTAMP;
+use crate::store::part::Place;
 use crate::store::registry::Mapping;
 use crate::store::{Part, View};
 
@@ -60,6 +62,7 @@ pub(crate) fn search(view: &View, request: &SearchRequest, allowance: &Allowance
     }
     let chosen: Vec<Found> = std::mem::take(&mut run.found).into_iter().skip(request.from).collect();
     let hits = run.fetch(view, &chosen, allowance)?;
+    let shards = run.failures.shards(view.mappings.len(), request.partial)?;
     let aggregations = match request.aggregations.as_slice() {
         [] => None,
         wanted => Some(aggregate::render(wanted, run.aggregated.take())?),
@@ -71,7 +74,7 @@ pub(crate) fn search(view: &View, request: &SearchRequest, allowance: &Allowance
         took: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         timed_out: run.stopped.is_some(),
         terminated_early: request.terminate_after.map(|_| run.terminated),
-        shards: Shards::of(view.mappings.len()),
+        shards,
         next: chosen.last().map(|last| Continuation { after: last.order.clone(), total, max_score }),
         hits: Hits {
             total: (request.track_total != TotalHits::No)
@@ -105,6 +108,7 @@ pub(super) struct Run<'r> {
     collected: HashMap<Arc<str>, u64>,
     terminated: bool,
     stopped: Option<Stopped>,
+    pub(super) failures: Failures,
     /// The query with the words of each index that it stands for, where it stands for any.
     expanded: HashMap<Arc<str>, Clause>,
 }
@@ -118,10 +122,12 @@ impl<'r> Run<'r> {
             _ => request.query.clone().without_scores(),
         };
         plan::check_fields(view, request)?;
+        let now = Timestamp::now();
+        let failures = Failures::of(view, compile::time_bounds(&query, now));
         Ok(Self {
             request,
             query,
-            now: Timestamp::now(),
+            now,
             sort: plan::order(request, &scores),
             scores,
             keep: request.from + request.size,
@@ -133,6 +139,7 @@ impl<'r> Run<'r> {
             collected: HashMap::new(),
             terminated: false,
             stopped: None,
+            failures,
             expanded: HashMap::new(),
         })
     }
@@ -164,7 +171,7 @@ impl<'r> Run<'r> {
             match (self.over_part(place, part, mapping, after.as_deref(), allowance), allowance.stopped()) {
                 // What the library makes of an interruption is an error.
                 (Err(error), Some(stopped)) if error.status == 500 => self.stopped = Some(stopped),
-                (done, _) => done?,
+                (done, _) => drop(self.failures.pass(part, done, allowance)?),
             }
             if self.stopped.is_some() {
                 return Ok(());
@@ -179,9 +186,18 @@ impl<'r> Run<'r> {
         if !self.query.needs_terms() {
             return Ok(());
         }
+        let time_ns = compile::time_bounds(&self.query, self.now);
         for (index, mapping) in &view.mappings {
-            let parts = view.parts.iter().filter(|part| part.index == *index).map(AsRef::as_ref).collect();
-            let clause = Lookup { parts, mapping, allowance }.expand(&self.query)?;
+            let parts = view.parts.iter().filter(|part| part.index == *index).map(AsRef::as_ref);
+            let mut parts: Vec<&Part> = parts.filter(|part: &&Part| !part.is_cold_outside(time_ns)).collect();
+            let clause = match (Lookup { parts: parts.clone(), mapping, allowance }.expand(&self.query)) {
+                Err(error) if error.status == 500 && parts.iter().any(|part| part.place == Place::Cold) => {
+                    self.failures.note(index, &error.reason);
+                    parts.retain(|part| part.place != Place::Cold);
+                    Lookup { parts, mapping, allowance }.expand(&self.query)?
+                }
+                expanded => expanded?,
+            };
             self.expanded.insert(index.clone(), clause);
         }
         Ok(())

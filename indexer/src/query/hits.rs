@@ -45,52 +45,56 @@ impl Run<'_> {
                 return Err(EsError::cancelled());
             }
             let Some(part) = view.parts.get(found.part) else { continue };
-            let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);
-            let named = match named.entry(part.index.as_ref()) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(self.named(&part.index, view, allowance)?),
-            };
-            let of_part = match parts.entry(found.part) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(OfPart::open(part, mapping)?),
-            };
-            let is_needed = needs_event || !request.source.hidden;
-            let source = if is_needed { of_part.sources.get(found.doc)? } else { Vec::new() };
-            let what = "the events of its page; ask for fewer, or for less of them with [_source]";
-            allowance.take_bytes(source.len(), what)?;
-            let (mut fields, mut highlight) = (Map::new(), None);
-            if needs_event && let Ok(event) = serde_json::from_slice::<Value>(&source) {
-                let names = names.get(part.index.as_ref()).unwrap_or(&no_names);
-                fetch::fields(&event, names, &request.fields, &mut fields);
-                fetch::fields(&event, names, &request.docvalue_fields, &mut fields);
-                highlight = highlighter.as_ref().and_then(|highlighter| highlighter.marked(&event, names));
-            }
-            if let (Some(collapse), Some(group)) = (&request.collapse, &found.group) {
-                fields.insert(collapse.field.clone(), Value::Array(vec![group.to_json(None)]));
-            }
-            let inner_hits = match (&request.collapse, &found.group) {
-                (Some(collapse), Some(group)) if !collapse.inner.is_empty() => {
-                    Some(self.inner_hits(view, collapse, group, allowance)?)
+            let mut show = || -> Result<Hit, EsError> {
+                let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);
+                let named = match named.entry(part.index.as_ref()) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(self.named(&part.index, view, allowance)?),
+                };
+                let of_part = match parts.entry(found.part) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(OfPart::open(part, mapping)?),
+                };
+                let is_needed = needs_event || !request.source.hidden;
+                let source = if is_needed { of_part.sources.get(found.doc)? } else { Vec::new() };
+                let what = "the events of its page; ask for fewer, or for less of them with [_source]";
+                allowance.take_bytes(source.len(), what)?;
+                let (mut fields, mut highlight) = (Map::new(), None);
+                if needs_event && let Ok(event) = serde_json::from_slice::<Value>(&source) {
+                    let names = names.get(part.index.as_ref()).unwrap_or(&no_names);
+                    fetch::fields(&event, names, &request.fields, &mut fields);
+                    fetch::fields(&event, names, &request.docvalue_fields, &mut fields);
+                    highlight = highlighter.as_ref().and_then(|highlighter| highlighter.marked(&event, names));
                 }
-                _ => None,
+                if let (Some(collapse), Some(group)) = (&request.collapse, &found.group) {
+                    fields.insert(collapse.field.clone(), Value::Array(vec![group.to_json(None)]));
+                }
+                let inner_hits = match (&request.collapse, &found.group) {
+                    (Some(collapse), Some(group)) if !collapse.inner.is_empty() => {
+                        Some(self.inner_hits(view, collapse, group, allowance)?)
+                    }
+                    _ => None,
+                };
+                let seq = if request.seq_no { part.reader.fast_fields().u64("seq")?.first(found.doc) } else { None };
+                let sort = request.sort.iter().zip(&found.order).map(|(field, value)| field.show(value));
+                Ok(Hit {
+                    index: part.index.to_string(),
+                    id: fetch::id(part, found.doc)?,
+                    ignored: of_part.ignored(found.doc)?,
+                    version: if request.version { Some(part.version_of(found.doc)?) } else { None },
+                    seq_no: seq,
+                    primary_term: seq.map(|_| 1),
+                    score: self.score(found),
+                    source: fetch::shown(&source, &request.source),
+                    fields: (!fields.is_empty()).then_some(fields),
+                    highlight,
+                    sort: (!request.sort.is_empty()).then(|| sort.collect()),
+                    matched_queries: self.matched(named, part, found.doc, mapping)?,
+                    inner_hits,
+                })
             };
-            let seq = if request.seq_no { part.reader.fast_fields().u64("seq")?.first(found.doc) } else { None };
-            let sort = request.sort.iter().zip(&found.order).map(|(field, value)| field.show(value));
-            hits.push(Hit {
-                index: part.index.to_string(),
-                id: fetch::id(part, found.doc)?,
-                ignored: of_part.ignored(found.doc)?,
-                version: if request.version { Some(part.version_of(found.doc)?) } else { None },
-                seq_no: seq,
-                primary_term: seq.map(|_| 1),
-                score: self.score(found),
-                source: fetch::shown(&source, &request.source),
-                fields: (!fields.is_empty()).then_some(fields),
-                highlight,
-                sort: (!request.sort.is_empty()).then(|| sort.collect()),
-                matched_queries: self.matched(named, part, found.doc, mapping)?,
-                inner_hits,
-            });
+            let hit = show();
+            hits.extend(self.failures.pass(part, hit, allowance)?);
         }
         Ok(hits)
     }

@@ -13,6 +13,7 @@ use super::scoring::{Scores, Statistics};
 use super::sort::{SortField, Written};
 use crate::aggregate;
 use crate::schema::TIMESTAMP;
+use crate::store::part::Place as Stored;
 use crate::store::registry::{FieldType, Mapping};
 use crate::store::{Part, View};
 
@@ -32,7 +33,9 @@ pub(super) fn scores(view: &View, request: &SearchRequest) -> Scores {
     }
     match request.query.same_score() {
         Some(score) => Scores::Same(score),
-        None => Scores::Each(Arc::new(Statistics::new(view))),
+        None => {
+            Scores::Each(Arc::new(Statistics::within(view, compile::time_bounds(&request.query, Timestamp::now()))))
+        }
     }
 }
 
@@ -69,8 +72,14 @@ pub(super) fn parts<'v>(
         "_doc" | "_shard_doc" | "_seq_no" => {
             let mut keyed = Vec::with_capacity(parts.len());
             for (place, part) in parts {
-                let seq = part.reader.fast_fields().u64("seq")?;
-                keyed.push((if first.descending { !seq.max_value() } else { seq.min_value() }, place, part));
+                let key = match part.reader.fast_fields().u64("seq") {
+                    Ok(seq) if first.descending => !seq.max_value(),
+                    Ok(seq) => seq.min_value(),
+                    // What can't be read is found out when it is searched.
+                    Err(_) if part.place == Stored::Cold => 0,
+                    Err(error) => return Err(error.into()),
+                };
+                keyed.push((key, place, part));
             }
             keyed.sort_by_key(|(key, ..)| *key);
             parts = keyed.into_iter().map(|(_, place, part)| (place, part)).collect();

@@ -6,11 +6,12 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::ChangeError;
+use super::cold::Absent;
 use super::directory::{Directory, FactsError};
 use super::facts::{self, Facts};
 use super::mapping::Declared;
 use super::names::{self, Expand, NoSuchIndex};
-use super::part::{Part, PartId};
+use super::part::{Part, PartId, Place};
 use super::registry::{Mapping, Registry};
 use super::view::{IndexSummary, View};
 
@@ -27,6 +28,8 @@ pub(crate) struct IndexState {
     pub(crate) facts: Arc<Facts>,
     /// Its parts, oldest first.
     pub(crate) parts: Vec<Arc<Part>>,
+    /// Cold splits that could not be opened.
+    pub(crate) absent: Vec<Arc<Absent>>,
 }
 
 impl Default for IndexState {
@@ -37,6 +40,7 @@ impl Default for IndexState {
             mapping: Registry::new(Arc::default(), 0).mapping(),
             facts: Arc::default(),
             parts: Vec::new(),
+            absent: Vec::new(),
         }
     }
 }
@@ -50,6 +54,11 @@ impl IndexState {
         let declared = Arc::new(Declared::read(&facts.mappings)?);
         let mapping = Registry::new(Arc::new(Mapping::default().with_declared(declared)), 0).mapping();
         Ok(Self { mapping, facts: Arc::new(facts), ..Self::default() })
+    }
+
+    /// The parts whose documents clients may change by their ids: what is cold is only read and erased.
+    pub(crate) fn changeable(&self) -> impl Iterator<Item = &Arc<Part>> {
+        self.parts.iter().filter(|part| part.place != Place::Cold)
     }
 
     /// Takes up what documents brought. What was declared meanwhile stays.
@@ -113,6 +122,11 @@ impl Catalog {
                 time_ns.is_none_or(|asked| asked.start() <= part.time_ns.end() && part.time_ns.start() <= asked.end())
             };
             view.parts.extend(index.parts.iter().filter(needed).cloned());
+            let is_missed = |absent: &&Arc<Absent>| {
+                let (oldest, newest) = (absent.split.oldest_ns, absent.split.newest_ns);
+                time_ns.is_none_or(|asked| *asked.start() <= newest && oldest <= *asked.end())
+            };
+            view.absent.extend(index.absent.iter().filter(is_missed).map(|absent| (name.clone(), absent.clone())));
         }
         view.parts.sort_by_key(|part| std::cmp::Reverse(*part.time_ns.end()));
         Ok(view)

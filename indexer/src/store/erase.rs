@@ -7,11 +7,17 @@ use std::sync::Arc;
 use super::flush::FlushError;
 use super::manifest::{Edit, SplitMeta};
 use super::part::{Part, PartId, Place};
-use super::pending::Departure;
+use super::pending::{ColdDeleted, Departure};
 use super::{Store, failpoint, now_ms};
 
 /// A split of which more is gone than this is written anew without waiting: every search passes over what is gone.
 const GONE_PERCENT_MAX: u64 = 20;
+
+/// Cold splits in which documents of these numbers may be.
+type Elsewhere = Vec<(Arc<Part>, Arc<[u64]>)>;
+
+/// Documents that left splits, and their numbers on the bus, by split.
+type Departed = (BTreeMap<u64, Vec<u32>>, BTreeMap<u64, Vec<u64>>);
 
 /// Documents that are to go, as they were found.
 #[derive(Debug)]
@@ -29,11 +35,25 @@ impl Store {
     /// # Errors
     /// When a part can't be read.
     pub(crate) fn erase(&self, doomed: &[Doomed]) -> tantivy::Result<u64> {
+        // Read before anybody is kept waiting: a cold split takes its time.
+        let seqs = doomed.iter().map(|one| Ok(one.part.seqs_of(&one.documents)?.into()));
+        let seqs: Vec<Arc<[u64]>> = seqs.collect::<tantivy::Result<_>>()?;
+        let (mut gone, elsewhere) = self.take_out(doomed, &seqs)?;
+        for (part, seqs) in elsewhere {
+            let documents = part.documents_at(&seqs)?;
+            if !documents.is_empty() {
+                gone += self.erase(&[Doomed { part, documents }])?;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Gives how many documents there still were, and the cold splits that may have some of them by now.
+    fn take_out(&self, doomed: &[Doomed], seqs: &[Arc<[u64]>]) -> tantivy::Result<(u64, Elsewhere)> {
         self.change(|catalog, pending| {
-            let mut gone = 0;
-            for Doomed { part: found_in, documents } in doomed {
+            let (mut gone, mut elsewhere) = (0, Vec::new());
+            for (Doomed { part: found_in, documents }, seqs) in doomed.iter().zip(seqs) {
                 let Some(state) = catalog.indexes.get_mut(&found_in.index) else { continue };
-                let seqs: Arc<[u64]> = found_in.seqs_of(documents)?.into();
                 let still_there = state.parts.iter().any(|part| part.id == found_in.id);
                 // A part that is gone was merged or flushed into one that was made, and so numbered, after it.
                 let holders = state.parts.iter_mut().filter(|part| match still_there {
@@ -41,18 +61,30 @@ impl Store {
                     false => part.id > found_in.id,
                 });
                 for part in holders {
+                    if part.place == Place::Cold && !still_there {
+                        // What a part was merged into covers its time.
+                        if part.time_ns.start() <= found_in.time_ns.start()
+                            && found_in.time_ns.end() <= part.time_ns.end()
+                        {
+                            elsewhere.push((part.clone(), seqs.clone()));
+                        }
+                        continue;
+                    }
                     let living: Vec<u32> = match still_there {
                         true => documents.iter().copied().filter(|document| part.is_alive(*document)).collect(),
-                        false => part.documents_at(&seqs)?,
+                        false => part.documents_at(seqs)?,
                     };
                     if !living.is_empty() {
                         gone += living.len() as u64;
+                        if part.place == Place::Cold {
+                            pending.bury_cold(part.id, &living, seqs);
+                        }
                         *part = Arc::new(pending.bury(part, &living)?);
                     }
                 }
-                pending.departed(|| Departure::Seqs(found_in.index.clone(), seqs));
+                pending.departed(|| Departure::Seqs(found_in.index.clone(), seqs.clone()));
             }
-            Ok(gone)
+            Ok((gone, elsewhere))
         })
     }
 
@@ -68,18 +100,22 @@ impl Store {
         };
         // A full disk must not keep anyone from erasing what is on it: a few bytes in the manifest do.
         self.append_deleted()?;
-        let on_disk = |one: &Doomed| one.part.place == Place::Disk;
+        let on_disk = |one: &Doomed| one.part.place != Place::Memory;
         if doomed.iter().all(on_disk) { Ok(()) } else { Err(error) }
     }
 
     fn append_deleted(&self) -> std::io::Result<()> {
         let mut manifest = self.manifest.lock();
-        let deleted = self.changes.lock().deleted.clone();
+        let (deleted, cold_deleted) = {
+            let pending = self.changes.lock();
+            (pending.deleted.clone(), pending.cold_deleted.clone())
+        };
+        let (deleted, gone) = self.departed(&deleted, &cold_deleted).map_err(std::io::Error::other)?;
         let edit = Edit::Flush {
             next: BTreeMap::new(),
             marks: Vec::new(),
             indexes: BTreeMap::new(),
-            gone: self.seqs_of(&deleted).map_err(std::io::Error::other)?,
+            gone,
             deleted,
             at_ms: now_ms(),
         };
@@ -87,20 +123,28 @@ impl Store {
         manifest.append(&edit)
     }
 
-    /// The numbers on the bus of documents of splits.
+    /// Documents that left splits, and their numbers on the bus.
     ///
     /// # Errors
     /// When a split can't be read.
-    pub(super) fn seqs_of(&self, documents: &BTreeMap<u64, Vec<u32>>) -> tantivy::Result<BTreeMap<u64, Vec<u64>>> {
+    pub(super) fn departed(
+        &self,
+        documents: &BTreeMap<u64, Vec<u32>>,
+        cold: &ColdDeleted,
+    ) -> tantivy::Result<Departed> {
         let catalog = self.catalog.load();
-        let mut seqs = BTreeMap::new();
+        let (mut all, mut seqs) = (documents.clone(), BTreeMap::new());
         // A split that is not there any more was merged: what left it is noted with its successor.
         for part in catalog.parts().filter(|part| part.place == Place::Disk) {
             if let Some(documents) = documents.get(&part.id) {
                 seqs.insert(part.id, part.seqs_of(documents)?);
             }
         }
-        Ok(seqs)
+        for (split, (documents, numbers)) in cold {
+            all.entry(*split).or_default().extend(documents);
+            seqs.entry(*split).or_default().extend(numbers);
+        }
+        Ok((all, seqs))
     }
 
     /// Writes one split anew of which documents have been gone for long, or many; false when there is none.
@@ -108,20 +152,16 @@ impl Store {
     /// # Errors
     /// When the disk refuses: everything is then as before.
     pub(crate) fn rewrite_erased(&self, now_ms: i64) -> Result<bool, FlushError> {
-        // Half of the time is for whatever keeps this from happening: a full disk, a long merge, a stop.
-        let patience_ms = i64::try_from(self.config.erase_within.0.as_millis() / 2).unwrap_or(i64::MAX);
-        let due: Vec<PartId> = {
-            let manifest = self.manifest.lock();
-            let due = manifest.state().splits().filter(|split| is_due(split, now_ms, patience_ms));
-            due.map(|split| split.id).collect()
-        };
+        let due = self.due_for_erasing(now_ms);
         if due.is_empty() {
             return Ok(false);
         }
         let (parts, mut ticket) = {
             let mut pending = self.changes.lock();
             let catalog = self.catalog.load();
-            let free = catalog.parts().find(|part| due.contains(&part.id) && !pending.taken.contains(&part.id));
+            // Cold ones are another thread's: they wait for the object store.
+            let is_due = |part: &&Arc<Part>| part.place == Place::Disk && due.contains(&part.id);
+            let free = catalog.parts().find(|part| is_due(part) && !pending.taken.contains(&part.id));
             let Some(part) = free.cloned() else { return Ok(false) };
             let parts = vec![part];
             let ticket = pending.take(&parts);
@@ -130,6 +170,15 @@ impl Store {
         let rewritten = self.merge_on_disk(&parts, &mut ticket);
         self.changes.lock().give_back(parts.iter(), &ticket);
         rewritten.map(|()| true)
+    }
+
+    /// The splits from which erased documents are to go from the disk by now.
+    pub(super) fn due_for_erasing(&self, now_ms: i64) -> Vec<PartId> {
+        // Half of the time is for whatever keeps this from happening: a full disk, a long merge, a stop.
+        let patience_ms = i64::try_from(self.config.erase_within.0.as_millis() / 2).unwrap_or(i64::MAX);
+        let manifest = self.manifest.lock();
+        let due = manifest.state().splits().filter(|split| is_due(split, now_ms, patience_ms));
+        due.map(|split| split.id).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 
 /// The places, in the order in which a document meets them.
 #[cfg(test)]
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 18] = [
     "ingest.before_publish",
     "flush.before_manifest",
     "flush.after_manifest",
@@ -15,6 +15,13 @@ pub(crate) const NAMES: [&str; 11] = [
     "retention.after_manifest",
     "snapshot.between_splits",
     "snapshot.before_description",
+    "cold.before_upload",
+    "objects.between_pieces",
+    "cold.after_upload",
+    "cold.before_manifest",
+    "cold.after_manifest",
+    "cold.before_local_delete",
+    "cold.before_remove",
 ];
 
 /// Passes a place.

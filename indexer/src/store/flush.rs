@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::manifest::{Edit, IndexMeta, MarkMeta, SplitMeta};
 use super::part::{Part, Place};
-use super::pending::Ticket;
+use super::pending::{ColdDeleted, Ticket};
 use super::split::Form;
 use super::{SplitError, Store, failpoint, meta_of, now_ms, split};
 
@@ -30,12 +30,14 @@ struct Cut {
     next: BTreeMap<i32, i64>,
     marks: Vec<MarkMeta>,
     deleted: BTreeMap<u64, Vec<u32>>,
+    cold_deleted: ColdDeleted,
     ticket: Ticket,
 }
 
 impl Cut {
     fn is_empty(&self) -> bool {
-        self.next.is_empty() && self.marks.is_empty() && self.deleted.is_empty() && self.indexes.is_empty()
+        let nothing_left = self.deleted.is_empty() && self.cold_deleted.is_empty();
+        self.next.is_empty() && self.marks.is_empty() && nothing_left && self.indexes.is_empty()
     }
 
     fn parts(&self) -> impl Iterator<Item = &Arc<Part>> {
@@ -61,7 +63,7 @@ impl Store {
         let mut pending = self.changes.lock();
         pending.give_back(cut.parts(), &cut.ticket);
         if done.is_err() {
-            pending.restore(cut.next, cut.marks, cut.deleted);
+            pending.restore(cut.next, cut.marks, cut.deleted, cut.cold_deleted);
             drop(pending);
             self.remove_folders(&written.values().map(|(meta, _)| meta.id).collect::<Vec<_>>());
         }
@@ -85,6 +87,7 @@ impl Store {
             next: std::mem::take(&mut pending.next),
             marks: std::mem::take(&mut pending.marks).into_values().collect(),
             deleted: std::mem::take(&mut pending.deleted),
+            cold_deleted: std::mem::take(&mut pending.cold_deleted),
             indexes,
         }
     }
@@ -120,12 +123,20 @@ impl Store {
             indexes.insert(name.clone(), IndexMeta { splits, ..meta.clone() });
         }
         // Also what was deleted since the cut: a merge that ended meanwhile has moved documents to another split.
-        for (split, documents) in std::mem::take(&mut self.changes.lock().deleted) {
-            cut.deleted.entry(split).or_default().extend(documents);
+        {
+            let mut pending = self.changes.lock();
+            for (split, documents) in std::mem::take(&mut pending.deleted) {
+                cut.deleted.entry(split).or_default().extend(documents);
+            }
+            for (split, (documents, seqs)) in std::mem::take(&mut pending.cold_deleted) {
+                let known = cut.cold_deleted.entry(split).or_default();
+                known.0.extend(documents);
+                known.1.extend(seqs);
+            }
         }
         failpoint::hit("flush.before_manifest");
-        let gone = self.seqs_of(&cut.deleted)?;
-        let (next, marks, deleted) = (cut.next.clone(), cut.marks.clone(), cut.deleted.clone());
+        let (deleted, gone) = self.departed(&cut.deleted, &cut.cold_deleted)?;
+        let (next, marks) = (cut.next.clone(), cut.marks.clone());
         manifest.append(&Edit::Flush { next, marks, indexes, deleted, gone, at_ms: now_ms() })?;
         failpoint::hit("flush.after_manifest");
         let settled = std::mem::take(written);

@@ -21,6 +21,8 @@ struct SplitFacts {
     /// Documents that no longer count and are still in it.
     deleted: usize,
     bytes: u64,
+    /// `disk` or `cold`.
+    place: &'static str,
     oldest: String,
     newest: String,
 }
@@ -48,10 +50,22 @@ pub(crate) struct Verified {
     pub(crate) checked: usize,
     /// In words; the splits are in quarantine now.
     pub(crate) damaged: Vec<String>,
+    /// Cold splits that can't be read now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) away: Vec<String>,
 }
 
 fn name_of(id: u64) -> String {
     format!("{id:016x}")
+}
+
+/// What is the matter with a split, in words.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// It is in quarantine now.
+    Damaged(String),
+    /// It is on an object store that can't be read.
+    Away(String),
 }
 
 impl Store {
@@ -67,6 +81,7 @@ impl Store {
                     docs: split.docs.saturating_sub(split.deleted.len() as u64),
                     deleted: split.deleted.len(),
                     bytes: split.bytes,
+                    place: if split.cold.is_some() { "cold" } else { "disk" },
                     oldest: instant::to_rfc3339(split.oldest_ns),
                     newest: instant::to_rfc3339(split.newest_ns),
                 }));
@@ -99,7 +114,11 @@ impl Store {
         };
         let mut found = Verified::default();
         for id in ids.into_iter().take_while(|_| go_on()) {
-            found.damaged.extend(self.verify_split(id));
+            match self.verify_split(id) {
+                Some(Found::Damaged(damage)) => found.damaged.push(damage),
+                Some(Found::Away(reason)) => found.away.push(reason),
+                None => {}
+            }
             found.checked += 1;
         }
         found

@@ -11,11 +11,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-pub(crate) use state::{Amended, Edit, IndexMeta, MarkMeta, Quarantined, SplitFile, SplitMeta, State};
+pub(crate) use state::{
+    Amended, ColdMeta, Edit, IndexMeta, Location, MarkMeta, Quarantined, SplitFile, SplitMeta, State,
+};
 
 const MAGIC: &[u8; 8] = b"LMMANIF\0";
-/// 2: changes that the first version does not know; its files are still read.
-const VERSION: u32 = 2;
+/// 2: changes that the first version does not know. 3: cold splits, and repositories on object stores. Files of older
+/// versions are still read.
+const VERSION: u32 = 3;
 const HEADER_BYTES: usize = 16;
 /// A record is a change or a snapshot: even a million watermarks stay far below this.
 const RECORD_BYTES_MAX: u32 = 1 << 30;

@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::catalog::{Catalog, IndexState};
-use super::manifest::{Edit, IndexMeta, Manifest, ManifestError, Recovery};
+use super::cold::{Absent, ColdError, ColdStore};
+use super::manifest::{ColdMeta, Edit, IndexMeta, Manifest, ManifestError, Recovery, SplitMeta};
 use super::mapping::Declared;
+use super::objects::{ObjectError, Objects};
+use super::part::Part;
 use super::pending::Pending;
 use super::progress::Progress;
 use super::{Store, quarantine, split};
@@ -39,6 +42,8 @@ pub(crate) struct Findings {
     pub(crate) orphans: usize,
     /// What is damaged, in plain words.
     pub(crate) damaged: Vec<String>,
+    /// Cold splits that can't be opened for now, in plain words.
+    pub(crate) away: Vec<String>,
 }
 
 impl Store {
@@ -47,6 +52,17 @@ impl Store {
     /// # Errors
     /// When the folder can't be used. Damaged splits are no error: they are put aside and told.
     pub(crate) fn open(folder: &Path, config: Config) -> Result<(Self, Findings), OpenError> {
+        let objects = config.cold.url.as_ref().map(|url| Objects::at_url(url, &config.s3)).transpose();
+        let failed = |error: ObjectError| OpenError::Io { path: folder.to_owned(), source: error.into() };
+        Self::open_over(folder, config, objects.map_err(failed)?)
+    }
+
+    /// The same with any object store for cold splits.
+    pub(super) fn open_over(
+        folder: &Path,
+        config: Config,
+        objects: Option<Objects>,
+    ) -> Result<(Self, Findings), OpenError> {
         let splits = folder.join("splits");
         let failed = |source| OpenError::Io { path: folder.to_owned(), source };
         std::fs::create_dir_all(&splits).map_err(failed)?;
@@ -71,7 +87,11 @@ impl Store {
             _ => {}
         }
         let highest = remove_orphans(folder, &manifest, &mut findings).map_err(failed)?;
-        let catalog = open_splits(folder, &mut manifest, &mut findings).map_err(failed)?;
+        let stopping: Arc<AtomicBool> = Arc::default();
+        let objects = objects.map(|objects| objects.until(stopping.clone()));
+        let cold = objects.map(|objects| ColdStore::open(folder, &config, &mut manifest, recovery.damaged, objects));
+        let cold = cold.transpose().map_err(failed)?;
+        let catalog = open_splits(folder, &mut manifest, cold.as_ref(), &mut findings).map_err(failed)?;
         let mut progress = Progress::default();
         progress.published(&manifest.state().next);
         let store = Self {
@@ -80,12 +100,13 @@ impl Store {
             catalog: ArcSwap::from_pointee(catalog),
             changes: Mutex::new(Pending::default()),
             manifest: Mutex::new(manifest),
+            cold,
             flushing: Mutex::default(),
             snapshots: Mutex::default(),
             memory_merges: Mutex::default(),
             sealing: Mutex::default(),
             forced: AtomicU64::new(0),
-            stopping: Arc::default(),
+            stopping,
             next_part: AtomicU64::new(highest + 1),
             hot_bytes: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
@@ -101,7 +122,12 @@ impl Store {
 }
 
 /// Opens what the manifest names; what is damaged is taken out of it.
-fn open_splits(folder: &Path, manifest: &mut Manifest, findings: &mut Findings) -> std::io::Result<Catalog> {
+fn open_splits(
+    folder: &Path,
+    manifest: &mut Manifest,
+    cold: Option<&ColdStore>,
+    findings: &mut Findings,
+) -> std::io::Result<Catalog> {
     let mut catalog = Catalog { directory: Arc::new(manifest.state().directory.clone()), ..Catalog::default() };
     let mut edits = Vec::new();
     for (name, meta) in &manifest.state().indexes {
@@ -111,8 +137,19 @@ fn open_splits(folder: &Path, manifest: &mut Manifest, findings: &mut Findings) 
             mapping: Arc::new(meta.mapping.with_declared(declared_of(name, meta))),
             facts: meta.facts.clone(),
             parts: Vec::new(),
+            absent: Vec::new(),
         };
         for split_meta in meta.splits.values() {
+            if let Some(at) = &split_meta.cold {
+                match open_cold(cold, name, split_meta, at) {
+                    Ok(part) => state.parts.push(Arc::new(part)),
+                    Err(reason) => {
+                        findings.away.push(format!("a cold split of {name} can't be searched: {reason}"));
+                        state.absent.push(Arc::new(Absent { split: split_meta.clone(), reason }));
+                    }
+                }
+                continue;
+            }
             match split::open(&folder.join("splits"), name, split_meta) {
                 Ok(part) => state.parts.push(Arc::new(part)),
                 Err(error) => {
@@ -129,6 +166,11 @@ fn open_splits(folder: &Path, manifest: &mut Manifest, findings: &mut Findings) 
     Ok(catalog)
 }
 
+fn open_cold(cold: Option<&ColdStore>, name: &Arc<str>, split: &SplitMeta, at: &ColdMeta) -> Result<Part, String> {
+    let cold = cold.ok_or("its files are on an object store, and `indexer.cold.url` does not say where")?;
+    cold.open_split(name, split, at).map_err(|error: ColdError| error.to_string())
+}
+
 /// The mapping that was put for an index. One of a newer program may have what this one can't read.
 pub(super) fn declared_of(name: &str, meta: &IndexMeta) -> Arc<Declared> {
     Arc::new(Declared::read(&meta.facts.mappings).unwrap_or_else(|error| {
@@ -143,8 +185,18 @@ fn remove_orphans(folder: &Path, manifest: &Manifest, findings: &mut Findings) -
     let mut highest = known.max().unwrap_or(0);
     for entry in std::fs::read_dir(folder.join("splits"))? {
         let entry = entry?;
-        let Some(id) = entry.file_name().to_str().and_then(split::id_of) else { continue };
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.ends_with(".tmp")) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+        let Some(id) = name.to_str().and_then(split::id_of) else { continue };
         highest = highest.max(id);
+        if manifest.state().splits().any(|split| split.id == id && split.cold.is_some()) {
+            // It went cold, or was brought back to be written anew, and then the process ended.
+            findings.orphans += 1;
+            std::fs::remove_dir_all(entry.path())?;
+            continue;
+        }
         let is_named = manifest.state().splits().any(|split| split.id == id);
         if is_named || manifest.state().quarantine.contains_key(&id) {
             if !is_named {

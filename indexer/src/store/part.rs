@@ -12,6 +12,7 @@ use tantivy::store::Compressor;
 use tantivy::{BitSet, Index, IndexSettings, Segment, SegmentReader};
 
 use super::ids;
+use super::manifest::SplitMeta;
 use crate::schema::{VERSION, schema, tokenizers};
 
 /// Names a part while the program runs; splits keep theirs on disk.
@@ -24,6 +25,8 @@ pub(crate) enum Place {
     Memory,
     /// In a split's folder, named in the manifest.
     Disk,
+    /// On the object store, named in the manifest: reading takes its time, and may fail.
+    Cold,
 }
 
 /// One segment and what is known of it without opening its columns.
@@ -77,6 +80,18 @@ impl Label {
     pub(crate) const fn in_memory(id: PartId, index: Arc<str>, time_ns: RangeInclusive<i64>, level: u8) -> Self {
         Self { id, index, time_ns, level, sealed: false, arrived_ms: 0 }
     }
+
+    /// Of a split.
+    pub(crate) fn of_split(index: &Arc<str>, split: &SplitMeta) -> Self {
+        Self {
+            id: split.id,
+            index: index.clone(),
+            time_ns: split.oldest_ns..=split.newest_ns,
+            level: 0,
+            sealed: split.sealed,
+            arrived_ms: split.arrived_ms,
+        }
+    }
 }
 
 /// Settings of segments in memory: nothing is compressed, they live for seconds.
@@ -119,11 +134,25 @@ impl Part {
     /// # Errors
     /// When a file is missing, damaged where it is read at opening, or of another schema.
     pub(crate) fn on_disk(label: Label, folder: &Path, bytes: u64, deleted: Arc<[u32]>) -> tantivy::Result<Self> {
-        let index = Index::open(MmapDirectory::open(folder)?)?;
+        Self::through(label, MmapDirectory::open(folder)?, Place::Disk, bytes, deleted)
+    }
+
+    /// Opens a split, wherever its files are.
+    ///
+    /// # Errors
+    /// When a file is missing, can't be read or is of another schema.
+    pub(crate) fn through<D: Into<Box<dyn tantivy::Directory>>>(
+        label: Label,
+        directory: D,
+        place: Place,
+        bytes: u64,
+        deleted: Arc<[u32]>,
+    ) -> tantivy::Result<Self> {
+        let index = Index::open(directory)?;
         if index.schema() != schema().0 {
             return Err(tantivy::TantivyError::SchemaError("the split has another schema".to_owned()));
         }
-        Self::open(label, index, Place::Disk, bytes, deleted)
+        Self::open(label, index, place, bytes, deleted)
     }
 
     fn open(label: Label, mut index: Index, place: Place, bytes: u64, deleted: Arc<[u32]>) -> tantivy::Result<Self> {
@@ -163,6 +192,11 @@ impl Part {
             ready_made: None,
             ..*self
         })
+    }
+
+    /// Whether it is cold and has no event of this time: then nothing of it should be fetched for a search.
+    pub(crate) fn is_cold_outside(&self, (lower, upper): (i64, i64)) -> bool {
+        self.place == Place::Cold && (*self.time_ns.end() < lower || upper < *self.time_ns.start())
     }
 
     /// Whether a document still counts.

@@ -7,6 +7,9 @@ use super::catalog::Catalog;
 use super::manifest::MarkMeta;
 use super::part::{Part, PartId, Place};
 
+/// Documents of cold splits and their numbers on the bus, by split.
+pub(crate) type ColdDeleted = BTreeMap<u64, (Vec<u32>, Vec<u64>)>;
+
 /// What the next flush makes durable, and which parts are taken.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
@@ -16,6 +19,8 @@ pub(crate) struct Pending {
     pub(crate) marks: HashMap<(i32, Arc<str>), MarkMeta>,
     /// Documents of splits that were replaced or erased since the last flush.
     pub(crate) deleted: BTreeMap<u64, Vec<u32>>,
+    /// The same of cold splits, with where they lay on the bus: to ask the split would take its time.
+    pub(crate) cold_deleted: ColdDeleted,
     /// Parts that a flush or a merge works on.
     pub(crate) taken: HashSet<PartId>,
     /// Where in the list of departures each flush and merge began that is at work, and how many did there.
@@ -125,7 +130,15 @@ impl Pending {
         if gone.is_empty() { Ok(part) } else { self.bury(&part, &gone) }
     }
 
-    /// A part without some of its living documents; what that changes on disk is noted.
+    /// Notes what left a cold split.
+    pub(crate) fn bury_cold(&mut self, split: PartId, documents: &[u32], seqs: &[u64]) {
+        let known = self.cold_deleted.entry(split).or_default();
+        known.0.extend(documents);
+        known.1.extend(seqs);
+    }
+
+    /// A part without some of its living documents; what that changes on disk is noted. Of a cold split it is noted by
+    /// whoever knows where they lay on the bus.
     ///
     /// # Errors
     /// When it can't be read.
@@ -137,7 +150,16 @@ impl Pending {
     }
 
     /// Puts back what a flush took and could not write; what came later wins.
-    pub(crate) fn restore(&mut self, next: BTreeMap<i32, i64>, marks: Vec<MarkMeta>, deleted: BTreeMap<u64, Vec<u32>>) {
+    pub(crate) fn restore(
+        &mut self,
+        next: BTreeMap<i32, i64>,
+        marks: Vec<MarkMeta>,
+        deleted: BTreeMap<u64, Vec<u32>>,
+        cold_deleted: ColdDeleted,
+    ) {
+        for (split, (documents, seqs)) in cold_deleted {
+            self.bury_cold(split, &documents, &seqs);
+        }
         for (partition, offset) in next {
             self.next.entry(partition).or_insert(offset);
         }

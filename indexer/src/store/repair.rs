@@ -95,7 +95,7 @@ impl Store {
             };
             if let Some(meta) = found
                 && let Err(error) = split::verify(&self.splits_folder(), &meta)
-                && self.put_aside(&part.index, part.id, &error)?
+                && self.put_aside(&part.index, part.id, &error.to_string())?
             {
                 return Err(error.into());
             }
@@ -105,16 +105,29 @@ impl Store {
 
     /// Takes a damaged split out of every search and keeps its files. Says no when it is not in the index any more:
     /// what was deleted while it was read looks damaged, and is not.
-    pub(super) fn put_aside(&self, index: &Arc<str>, id: u64, error: &split::SplitError) -> io::Result<bool> {
+    pub(super) fn put_aside(&self, index: &Arc<str>, id: u64, reason: &str) -> io::Result<bool> {
+        let split = self.split_meta(index, id);
         let mut manifest = self.manifest.lock();
         if !manifest.state().indexes.get(index).is_some_and(|meta| meta.splits.contains_key(&id)) {
             return Ok(false);
         }
-        manifest.append(&Edit::Quarantine { index: index.clone(), split: id, reason: error.to_string() })?;
+        manifest.append(&Edit::Quarantine { index: index.clone(), split: id, reason: reason.to_owned() })?;
         self.change(|catalog, _| {
             let _ = catalog.replace(index, &[id], None);
         });
-        quarantine::put_aside(&self.folder, id);
+        drop(manifest);
+        let at = split.as_ref().and_then(|split| split.cold.clone());
+        let (Some(split), Some(at)) = (split, at) else {
+            quarantine::put_aside(&self.folder, id);
+            return Ok(true);
+        };
+        // The rest stays where it is for as long as the split is in quarantine.
+        let aside = split::folder_of(&self.folder.join("quarantine"), id);
+        if let Some(cold) = &self.cold
+            && let Err(error) = cold.fetch_seqs(&at, &split, &aside)
+        {
+            tracing::warn!(split = id, %error, "what it held is not known");
+        }
         Ok(true)
     }
 
@@ -151,6 +164,9 @@ impl Store {
 
     /// Removes the damaged files of a split that has nothing left to give.
     pub(crate) fn remove_quarantined(&self, id: u64) {
+        if let Some(cold) = &self.cold {
+            cold.doom(id);
+        }
         let folder = split::folder_of(&self.folder.join("quarantine"), id);
         if let Err(error) = std::fs::remove_dir_all(&folder)
             && error.kind() != io::ErrorKind::NotFound

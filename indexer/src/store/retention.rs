@@ -5,15 +5,19 @@ mod limits;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::inventory::Found;
 use super::manifest::Edit;
+use super::objects::ObjectError;
 use super::part::PartId;
 #[cfg(test)]
 use super::{ChangeError, NoSuchIndex};
 use super::{Store, failpoint, split};
 use crate::config::DiskPolicy;
 use limits::Candidate;
+pub(in crate::store) use limits::names;
 
 impl Store {
     /// Deletes splits that are past their time or beyond the size that was allowed. Says how many. Those that a merge
@@ -34,6 +38,7 @@ impl Store {
                 newest_ns: split.newest_ns,
                 bytes: split.bytes,
                 limits,
+                cold: split.cold.is_some(),
             }));
         }
         let gone: BTreeMap<Arc<str>, Vec<PartId>> =
@@ -99,23 +104,35 @@ impl Store {
 
     /// Compares one split with what was written; a damaged one is put aside, so that the others stay searchable.
     /// Gives the words to tell it.
-    pub(crate) fn verify_split(&self, id: PartId) -> Option<String> {
+    pub(crate) fn verify_split(&self, id: PartId) -> Option<Found> {
         let (index, meta) = {
             let manifest = self.manifest.lock();
             let found = manifest.state().indexes.iter().find_map(|(name, index)| Some((name, index.splits.get(&id)?)));
             found.map(|(name, meta)| (name.clone(), meta.clone()))?
         };
-        let error = split::verify(&self.splits_folder(), &meta).err()?;
+        let reason = match (&meta.cold, &self.cold) {
+            (None, _) => split::verify(&self.splits_folder(), &meta).err()?.to_string(),
+            (Some(_), None) => {
+                let reason = "its files are on an object store, and `indexer.cold.url` does not say where";
+                return Some(Found::Away(format!("a split of {index} can't be compared: {reason}")));
+            }
+            (Some(at), Some(cold)) => match cold.verify(at, &meta, &|| !self.stopping.load(Ordering::Acquire)).err()? {
+                damaged @ (ObjectError::Damaged(_) | ObjectError::Missing(_)) => damaged.to_string(),
+                error => return Some(Found::Away(format!("a split of {index} can't be compared: {error}"))),
+            },
+        };
         // A merge that works on it finds out by itself.
         if self.changes.lock().taken.contains(&id) {
             return None;
         }
-        match self.put_aside(&index, id, &error) {
+        match self.put_aside(&index, id, &reason) {
             Ok(true) => {}
             Ok(false) => return None,
-            Err(error) => return Some(format!("a split of {index} is damaged and can't be put aside: {error}")),
+            Err(error) => {
+                return Some(Found::Damaged(format!("a split of {index} is damaged and can't be put aside: {error}")));
+            }
         }
-        self.manifest.lock().state().quarantine.get(&id).map(super::quarantine::in_words)
+        self.manifest.lock().state().quarantine.get(&id).map(super::quarantine::in_words).map(Found::Damaged)
     }
 
     /// Refuses to write when that would leave less free space than is to be left alone.

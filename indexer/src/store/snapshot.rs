@@ -1,7 +1,9 @@
 //! Snapshots: the splits of some indexes copied to a repository, each file once however many snapshots name it, and
 //! last of all the file that makes the snapshot one. Whatever a killed process leaves is no snapshot.
 
+mod bucket;
 mod create;
+mod folder;
 mod repository;
 mod restore;
 
@@ -14,7 +16,8 @@ pub(crate) use repository::{Described, Repository};
 #[cfg(test)]
 use restore::Restored;
 
-use super::manifest::Edit;
+use super::manifest::{Edit, Location};
+use super::objects::ObjectError;
 use super::{SplitError, Store};
 
 /// A snapshot could not be made, read or restored.
@@ -49,6 +52,12 @@ pub(crate) enum SnapshotError {
     /// Reading or writing failed.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    /// The object store refuses.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// A cold split can't be read.
+    #[error("cold splits of the index [{0}] are on an object store, and `indexer.cold.url` does not say where")]
+    Absent(String),
     /// The store refuses.
     #[error(transparent)]
     Flush(#[from] super::FlushError),
@@ -68,7 +77,12 @@ impl Store {
     pub(crate) fn repositories(&self) -> Vec<Repository> {
         let manifest = self.manifest.lock();
         let known = manifest.state().repositories.iter();
-        known.map(|(name, location)| Repository { name: name.clone(), location: location.into() }).collect()
+        let repository = |(name, location): (&String, &Location)| Repository {
+            name: name.clone(),
+            location: location.clone(),
+            access: self.config.s3.clone(),
+        };
+        known.map(repository).collect()
     }
 
     /// A repository.
@@ -80,16 +94,21 @@ impl Store {
         found.ok_or_else(|| SnapshotError::NoRepository(name.to_owned()))
     }
 
-    /// Registers a folder as a repository, or puts it in the place of one. The folder is made, and must be below one of
-    /// `indexer.snapshots.paths`.
+    /// Registers a place as a repository, or puts it in the place of one. A folder is made, and must be below one of
+    /// `indexer.snapshots.paths`; a bucket must be there.
     ///
     /// # Errors
     /// When it may not be used, or can't be written to.
-    pub(crate) fn register_repository(&self, name: &str, location: &str) -> Result<(), SnapshotError> {
-        let folder = repository::allowed(&self.config.snapshots.paths, location)?;
-        let repository = Repository { name: name.to_owned(), location: folder.clone() };
-        repository.prepare()?;
-        self.keep_repository(name, Some(folder.display().to_string()))
+    pub(crate) fn register_repository(&self, name: &str, location: &Location) -> Result<(), SnapshotError> {
+        let location = match location {
+            Location::Folder(path) => {
+                Location::Folder(folder::allowed(&self.config.snapshots.paths, path)?.display().to_string())
+            }
+            Location::Bucket(bucket) => Location::Bucket(bucket::allowed(&self.config.s3, bucket)?),
+        };
+        let access = self.config.s3.clone();
+        Repository { name: name.to_owned(), location: location.clone(), access }.prepare()?;
+        self.keep_repository(name, Some(location))
     }
 
     /// Forgets a repository; its files stay.
@@ -101,7 +120,7 @@ impl Store {
         self.keep_repository(name, None)
     }
 
-    fn keep_repository(&self, name: &str, location: Option<String>) -> Result<(), SnapshotError> {
+    fn keep_repository(&self, name: &str, location: Option<Location>) -> Result<(), SnapshotError> {
         let edit = Edit::Repository { name: name.to_owned(), location };
         self.manifest.lock().append(&edit).map_err(at(&self.folder))
     }

@@ -115,6 +115,7 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &F
         gone: Vec::new(),
         sealed: form.sealed.is_some(),
         arrived_ms: form.arrived_ms,
+        cold: None,
     })
 }
 
@@ -148,15 +149,7 @@ pub(crate) fn open(splits: &Path, index: &Arc<str>, meta: &SplitMeta) -> Result<
             return Err(SplitError::Damaged { folder, file: file.name.clone() });
         }
     }
-    let label = Label {
-        id: meta.id,
-        index: index.clone(),
-        time_ns: meta.oldest_ns..=meta.newest_ns,
-        level: 0,
-        sealed: meta.sealed,
-        arrived_ms: meta.arrived_ms,
-    };
-    Part::on_disk(label, &folder, meta.bytes, meta.deleted.as_slice().into())
+    Part::on_disk(Label::of_split(index, meta), &folder, meta.bytes, meta.deleted.as_slice().into())
         .map_err(|source| SplitError::Index { folder, source })
 }
 

@@ -43,8 +43,12 @@ pub(crate) fn add_texts(store: &Store, index: &str, events: &[&str], docs_a_part
 /// Adds documents; their `seq` goes on from the highest that the store has. `_id` in a document is the
 /// client's id and is taken out of the source; it replaces an earlier document of the same id.
 pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], docs_a_part: usize) {
-    let known =
-        store.catalog.load().parts().map(|part| 1 + part.reader.fast_fields().u64("seq").unwrap().max_value()).max();
+    let known = store
+        .catalog
+        .load()
+        .parts()
+        .filter_map(|part| Some(1 + part.reader.fast_fields().u64("seq").ok()?.max_value()))
+        .max();
     store.next_seq.fetch_max(known.unwrap_or(0), Ordering::Relaxed);
     let name: Arc<str> = index.into();
     for chunk in documents.chunks(docs_a_part.max(1)) {

@@ -1,4 +1,4 @@
-//! The threads that keep the store in shape: merging in memory, flushing, merging on disk and sealing, one each,
+//! The threads that keep the store in shape: merging in memory, flushing, merging on disk, sealing and moving to the object store, one each,
 //! because a long merge must delay neither searches nor what makes documents durable.
 
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use logmill_core::StatusBoard;
 use logmill_core::retry::Backoff;
 
 use super::Store;
+use super::cold::ColdError;
+use super::inventory::Found;
 use crate::config::DiskPolicy;
 use crate::ingest::watermark::REMEMBERED_DAYS;
 use crate::ingest::worker::day_of;
@@ -31,6 +33,10 @@ const SPLITS_TICK: Duration = Duration::from_secs(1);
 const SEAL_NICENESS: i32 = 10;
 /// Deleting by age or size may be this late.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
+/// Going cold is never urgent.
+const COLD_TICK: Duration = Duration::from_secs(1);
+/// What a killed process left on the object store, and what another fault may leave, is looked for this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// After the start, one split is read and compared every so often, until all were: damage is found within a day
 /// without a noticeable load.
 const VERIFY_EVERY: Duration = Duration::from_secs(5);
@@ -69,8 +75,13 @@ impl Upkeep {
         };
         store.stopping.store(false, Ordering::Release);
         type Work = fn(&Store, &StatusBoard, &AtomicBool);
-        let works: [(&str, Work); 4] =
-            [("memory-merge", merge_memory), ("flush", flush), ("split-merge", keep_splits), ("seal", seal)];
+        let works: [(&str, Work); 5] = [
+            ("memory-merge", merge_memory),
+            ("flush", flush),
+            ("split-merge", keep_splits),
+            ("seal", seal),
+            ("cold", keep_cold),
+        ];
         for (name, work) in works {
             let (store, board) = (store.clone(), board.clone());
             let (stop, alarm) = (upkeep.stop.clone(), Alarm(upkeep.failed.clone()));
@@ -173,6 +184,58 @@ fn seal(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
     }
 }
 
+fn keep_cold(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
+    if !store.has_cold() {
+        return;
+    }
+    let (frozen, removed) = (board.counter("splits_frozen"), board.counter("cold_splits_removed"));
+    let rewrites = board.counter("splits_rewritten");
+    let mut backoff = Backoff::new(COLD_TICK, Duration::from_secs(30));
+    let mut swept: Option<Instant> = None;
+    while !stop.load(Ordering::Acquire) {
+        let mut work = || -> Result<bool, ColdError> {
+            store.reopen_absent()?;
+            removed.add(store.remove_cold()? as u64);
+            if swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
+                let left = store.sweep_cold()?;
+                if left > 0 {
+                    tracing::info!(splits = left, "removed from the object store what no manifest names");
+                }
+                removed.add(left as u64);
+                swept = Some(Instant::now());
+            }
+            let now = Timestamp::now();
+            let rewritten = store.rewrite_cold_erased(now.as_millisecond())?;
+            rewrites.add(u64::from(rewritten));
+            let moved = store.freeze_one(i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX))?;
+            frozen.add(u64::from(moved));
+            Ok(rewritten || moved)
+        };
+        match work() {
+            Ok(true) => backoff.reset(),
+            Ok(false) => {
+                backoff.reset();
+                board.set_problem("cold", None);
+                std::thread::sleep(COLD_TICK);
+            }
+            Err(_) if stop.load(Ordering::Acquire) => return,
+            Err(error) => {
+                tracing::warn!(%error, "cold splits wait for the object store");
+                board.set_problem("cold", Some(format!("cold splits wait: {error}")));
+                pause(backoff.next_delay(), stop);
+            }
+        }
+    }
+}
+
+/// Sleeps, but not beyond the stop.
+fn pause(delay: Duration, stop: &AtomicBool) {
+    let until = Instant::now() + delay;
+    while Instant::now() < until && !stop.load(Ordering::Acquire) {
+        std::thread::sleep(FLUSH_TICK);
+    }
+}
+
 fn keep_splits(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
     let merges = board.counter("split_merges");
     let deleted = board.counter("splits_deleted");
@@ -180,7 +243,8 @@ fn keep_splits(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
     let drops = store.config.disk_policy == DiskPolicy::DropOldest;
     let mut retained: Option<Instant> = None;
     let mut verified = Instant::now();
-    let mut to_verify = store.split_ids();
+    // Cold ones are compared block by block whenever they are read; to read all of them takes its price.
+    let mut to_verify = store.local_split_ids();
     while !stop.load(Ordering::Acquire) {
         let now = Timestamp::now();
         let now_ns = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
@@ -219,7 +283,7 @@ fn keep_splits(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
         }
         if verified.elapsed() > VERIFY_EVERY {
             verified = Instant::now();
-            if let Some(damage) = to_verify.pop().and_then(|id| store.verify_split(id)) {
+            if let Some(Found::Damaged(damage)) = to_verify.pop().and_then(|id| store.verify_split(id)) {
                 tracing::error!(damage, "a split is damaged");
                 board.set_problem("damage", Some(damage));
             }

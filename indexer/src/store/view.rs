@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cold::Absent;
 use super::part::Part;
 use super::registry::Mapping;
 
@@ -12,6 +13,8 @@ use super::registry::Mapping;
 pub(crate) struct View {
     /// The parts, those with the newest events first.
     pub(crate) parts: Vec<Arc<Part>>,
+    /// Cold splits that can't be searched for now, and their indexes.
+    pub(crate) absent: Vec<(Arc<str>, Arc<Absent>)>,
     /// The types of every chosen index, also of those without parts.
     pub(crate) mappings: BTreeMap<Arc<str>, Arc<Mapping>>,
 }

@@ -20,7 +20,8 @@ pub(super) async fn verify(config: &Config, asked: &Index) -> Result<ExitCode> {
         Some(found) => found,
         None => offline(config, |store| Ok(store.verify()?)).await?,
     };
-    let damaged = found.get("damaged").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let list = |name: &str| found.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let (damaged, away) = (list("damaged"), list("away"));
     if asked.json {
         println!("{found}");
     } else {
@@ -28,8 +29,11 @@ pub(super) async fn verify(config: &Config, asked: &Index) -> Result<ExitCode> {
         for damage in damaged {
             println!("damaged: {}", damage.as_str().unwrap_or_default());
         }
+        for away in away {
+            println!("away: {}", away.as_str().unwrap_or_default());
+        }
     }
-    Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if damaged.is_empty() && away.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[allow(clippy::print_stdout)]

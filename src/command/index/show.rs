@@ -39,7 +39,7 @@ pub(super) async fn splits(client: &Client, index: &str, json: bool) -> Result<(
         return Ok(());
     }
     let rows = |key: &str| found.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let columns = ["index", "split", "docs", "deleted", "bytes", "oldest", "newest"];
+    let columns = ["index", "split", "place", "docs", "deleted", "bytes", "oldest", "newest"];
     let mut table = Table::new(&columns);
     for split in rows("splits") {
         table.row(columns.map(|column| cell(split, column)));

@@ -9,6 +9,7 @@ use super::ids::Key;
 use super::seq_of_position;
 use crate::http::Api;
 use crate::query::error::EsError;
+use crate::store::part::Place;
 use crate::store::source::Sources;
 use crate::store::{Part, ids as places};
 
@@ -59,7 +60,9 @@ pub(super) async fn of_keys(api: &Api, keys: Vec<(Key, bool)>) -> Result<HashMap
                 let view = views
                     .entry(key.index().to_owned())
                     .or_insert_with(|| store.view(key.index(), None).unwrap_or_default());
-                let current = in_parts(view.parts.iter().map(AsRef::as_ref), key.id(), needs_source)?;
+                // What is cold can't be changed: its ids are not looked for.
+                let parts = view.parts.iter().map(AsRef::as_ref).filter(|part: &&Part| part.place != Place::Cold);
+                let current = in_parts(parts, key.id(), needs_source)?;
                 found.insert(key, current);
             }
             Ok(found)

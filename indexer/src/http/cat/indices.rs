@@ -173,7 +173,7 @@ pub(super) async fn segments(State(api): State<Api>, Indices(index): Indices, mu
             part.deleted.len().to_string(),
             asked.size(part.bytes)?,
             asked.size(in_memory)?,
-            (part.place == Place::Disk).to_string(),
+            (part.place != Place::Memory).to_string(),
             "true".to_owned(),
             env!("CARGO_PKG_VERSION").to_owned(),
             "false".to_owned(),

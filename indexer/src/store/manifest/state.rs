@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::directory::Directory;
 use crate::store::facts::Facts;
+use crate::store::objects::Bucket;
 use crate::store::registry::Mapping;
 
 /// Everything the manifest says.
@@ -27,9 +28,31 @@ pub(crate) struct State {
     /// Splits that are damaged and not repaired yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) quarantine: BTreeMap<u64, Quarantined>,
-    /// Folders of snapshots by the names that clients gave them.
+    /// Where snapshots are kept, by the names that clients gave the places.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) repositories: BTreeMap<String, String>,
+    pub(crate) repositories: BTreeMap<String, Location>,
+    /// Under which name this store keeps its cold splits, from the first on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) store_id: Option<String>,
+}
+
+/// Where a repository of snapshots is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Location {
+    /// A folder on this machine.
+    Folder(String),
+    /// On an object store.
+    Bucket(Bucket),
+}
+
+/// Where a cold split is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ColdMeta {
+    /// The name under which its objects are, below `indexer.cold.url`.
+    pub(crate) key: String,
+    /// The file beside them that opens it, which is also kept on the disk.
+    pub(crate) head: SplitFile,
 }
 
 /// An index.
@@ -87,6 +110,9 @@ pub(crate) struct SplitMeta {
     /// When the last of its events was written to disk, milliseconds since 1970; 0 in splits of older versions.
     #[serde(default)]
     pub(crate) arrived_ms: i64,
+    /// Its files are on the object store and no longer on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cold: Option<ColdMeta>,
 }
 
 /// A split that was not as it was written: its folder is in quarantine, and its documents are not searchable.
@@ -169,7 +195,16 @@ pub(crate) enum Edit {
     /// What could be had of a damaged split is in others now.
     Repair { split: u64, added: Vec<SplitMeta> },
     /// A repository of snapshots was registered, or forgotten.
-    Repository { name: String, location: Option<String> },
+    Repository { name: String, location: Option<Location> },
+    /// A split's files are on the object store; those on the disk no longer count.
+    Cold {
+        #[serde(with = "text")]
+        index: Arc<str>,
+        split: u64,
+        cold: ColdMeta,
+    },
+    /// Under which name the store keeps its cold splits.
+    StoreId(String),
     /// How old the events of an index may become was changed.
     Age {
         #[serde(with = "text")]
@@ -235,6 +270,12 @@ impl State {
                 Some(location) => drop(self.repositories.insert(name.clone(), location.clone())),
                 None => drop(self.repositories.remove(name)),
             },
+            Edit::Cold { index, split, cold } => {
+                if let Some(split) = self.indexes.get_mut(index).and_then(|index| index.splits.get_mut(split)) {
+                    split.cold = Some(cold.clone());
+                }
+            }
+            Edit::StoreId(id) => self.store_id = Some(id.clone()),
             Edit::Amend { indexes } => indexes.iter().for_each(|amended| self.amend(amended)),
             Edit::Directory(directory) => self.directory.clone_from(directory),
             Edit::Age { index, max_age_ms } => {

@@ -18,7 +18,12 @@ fn split(id: u64) -> SplitMeta {
         gone: vec![],
         sealed: id.is_multiple_of(2),
         arrived_ms: 9,
+        cold: None,
     }
+}
+
+fn bucket() -> crate::store::objects::Bucket {
+    crate::store::objects::Bucket { bucket: "logs".into(), region: Some("eu".into()), ..Default::default() }
 }
 
 fn flush(number: u64) -> Edit {
@@ -61,7 +66,14 @@ fn edits() -> Vec<Edit> {
             },
         },
         Edit::Forget { before_day: 3 },
-        Edit::Repository { name: "keep".into(), location: Some("/mnt/keep".into()) },
+        Edit::Repository { name: "keep".into(), location: Some(Location::Folder("/mnt/keep".into())) },
+        Edit::Repository { name: "far".into(), location: Some(Location::Bucket(bucket())) },
+        Edit::StoreId("s".into()),
+        Edit::Cold {
+            index: "logs".into(),
+            split: 3,
+            cold: ColdMeta { key: "s/3-x".into(), head: SplitFile { name: "head".into(), bytes: 8, crc32c: 1 } },
+        },
         Edit::Repository { name: "old".into(), location: None },
         Edit::Quarantine { index: "logs".into(), split: 4, reason: "cut".into() },
         Edit::Repair { split: 4, added: vec![split(5)] },
@@ -201,6 +213,53 @@ fn a_manifest_of_the_first_version_is_read_and_written_anew() {
     assert_eq!(logs.splits.keys().copied().collect::<Vec<_>>(), [1, 3]);
     assert_eq!(logs.splits[&1].deleted, [0, 1, 2]);
     assert_eq!(logs.max_age_ms, None);
+    let written = std::fs::read(&path).unwrap();
+    assert_eq!(u32_at(&written, 8), Some(VERSION));
+}
+
+/// A manifest as the second version wrote it: with the members and changes that the first did not have.
+fn second_version() -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&2u32.to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    let files = r#"[{"name":"a.store","bytes":7,"crc32c":9}]"#;
+    let split = |id: u32| {
+        format!(
+            r#"{{"id":{id},"docs":3,"bytes":7,"oldest_ns":-1,"newest_ns":5,"files":{files},"deleted":[0],"deleted_since_ms":4,"gone":[8],"sealed":true,"arrived_ms":9}}"#
+        )
+    };
+    let index = format!(
+        r#"{{"uuid":"u","created_ms":1,"mapping":{{"@timestamp":"date"}},"splits":{{"1":{}}},"max_age_ms":5,"restored":true,"facts":{{}}}}"#,
+        split(1)
+    );
+    for payload in [
+        format!(
+            r#"{{"snapshot":{{"next":{{"0":10}},"marks":[],"indexes":{{"logs":{index}}},"directory":{{"index_templates":{{}},"component_templates":{{}},"legacy_templates":{{}},"policies":{{}}}},"repositories":{{"keep":"/mnt/keep"}}}}}}"#
+        ),
+        r#"{"repository":{"name":"other","location":"/mnt/other"}}"#.to_owned(),
+        r#"{"repository":{"name":"keep","location":null}}"#.to_owned(),
+        format!(r#"{{"replace":{{"index":"logs","removed":[],"added":[{}]}}}}"#, split(2)),
+        r#"{"quarantine":{"index":"logs","split":2,"reason":"cut"}}"#.to_owned(),
+    ] {
+        bytes.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+        bytes.extend_from_slice(&crc32c::crc32c(payload.as_bytes()).to_le_bytes());
+        bytes.extend_from_slice(payload.as_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_manifest_of_the_second_version_is_read_and_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("manifest");
+    std::fs::write(&path, second_version()).unwrap();
+    let (manifest, recovery) = Manifest::open(folder.path()).unwrap();
+    assert_eq!(recovery, Recovery::default());
+    let state = manifest.state();
+    assert_eq!(state.repositories, [("other".to_owned(), Location::Folder("/mnt/other".into()))].into());
+    let logs = &state.indexes[&Arc::<str>::from("logs")];
+    assert_eq!((logs.splits.len(), logs.splits[&1].sealed, &logs.splits[&1].cold), (1, true, &None));
+    assert_eq!((state.quarantine[&2].split.gone.as_slice(), &state.store_id), (&[8][..], &None));
     let written = std::fs::read(&path).unwrap();
     assert_eq!(u32_at(&written, 8), Some(VERSION));
 }

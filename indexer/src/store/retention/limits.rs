@@ -21,11 +21,7 @@ pub(super) struct Limits {
 /// rule leaves out; and `max_age`, which a lifecycle policy has set, may shorten what the configuration allows, but
 /// never prolong it.
 pub(super) fn limits_of(retention: &Retention, index: &str, max_age: Option<Duration>) -> Limits {
-    let names = |rule: &str| {
-        let pattern = Wildcard::new(rule);
-        pattern.matches(index) || stream_of(index).is_some_and(|stream| pattern.matches(stream))
-    };
-    let rule = retention.indices.iter().enumerate().find(|(_, rule)| names(&rule.index));
+    let rule = retention.indices.iter().enumerate().find(|(_, rule)| names(&rule.index, index));
     let configured = rule.and_then(|(_, rule)| rule.age).or(retention.age).map(|age| age.0);
     let age = match (configured, max_age) {
         (Some(configured), Some(policy)) => Some(configured.min(policy)),
@@ -33,6 +29,12 @@ pub(super) fn limits_of(retention: &Retention, index: &str, max_age: Option<Dura
     };
     let bytes = rule.and_then(|(place, rule)| Some((place, rule.bytes?.0)));
     Limits { age, bytes }
+}
+
+/// Whether a rule, a name or a pattern, names an index or its data stream.
+pub(in crate::store) fn names(rule: &str, index: &str) -> bool {
+    let pattern = Wildcard::new(rule);
+    pattern.matches(index) || stream_of(index).is_some_and(|stream| pattern.matches(stream))
 }
 
 /// The data stream of a backing index, `.ds-<stream>-<date>-<generation>`.
@@ -49,6 +51,8 @@ pub(super) struct Candidate {
     pub(super) newest_ns: i64,
     pub(super) bytes: u64,
     pub(super) limits: Limits,
+    /// It takes no disk space.
+    pub(super) cold: bool,
 }
 
 /// The splits that go, by index: past their age; the oldest beyond the size of their rule; the oldest beyond the size
@@ -70,7 +74,7 @@ pub(super) fn chosen(
         if old {
             take(split);
         }
-        !old
+        !old && !split.cold
     });
     all.sort_by_key(|split| split.newest_ns);
     let mut by_rule: BTreeMap<usize, u64> = BTreeMap::new();
@@ -149,7 +153,7 @@ mod tests {
 
     fn split(index: &str, id: u64, day: i64, bytes: u64) -> Candidate {
         let limits = limits_of(&retention(), index, None);
-        Candidate { index: index.into(), id, newest_ns: day * DAY_NS, bytes, limits }
+        Candidate { index: index.into(), id, newest_ns: day * DAY_NS, bytes, limits, cold: false }
     }
 
     #[test]
@@ -175,5 +179,13 @@ mod tests {
         assert_eq!(go(None, 100), [1, 3, 5]);
         assert_eq!(go(None, 101), [1, 2, 3, 5]);
         assert_eq!(go(None, u64::MAX), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn what_is_cold_goes_by_its_age_alone() {
+        let cold = |id, day| Candidate { cold: true, ..split("logs-shop", id, day, 500) };
+        let all = vec![cold(1, 60), cold(2, 99), split("logs-shop", 3, 99, 40)];
+        assert_eq!(chosen(all.clone(), Some(100), 0, 100 * DAY_NS).into_values().flatten().collect::<Vec<_>>(), [1]);
+        assert_eq!(chosen(all, None, u64::MAX, 100 * DAY_NS).into_values().flatten().collect::<Vec<_>>(), [1, 3]);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::repository::{copy_split, is_there};
 use super::{Described, Repository, SnapshotError, at};
+use crate::store::catalog::Catalog;
 use crate::store::manifest::IndexMeta;
 use crate::store::{Store, failpoint, now_ms, split};
 
@@ -18,14 +19,24 @@ pub(crate) struct Created {
 }
 
 /// Links to the files of splits, so that they stay while splits are merged and deleted. They go when this does.
-struct Held(PathBuf);
+struct Held {
+    folder: PathBuf,
+    /// Cold splits stay where they are for as long as somebody holds them.
+    _cold: Arc<Catalog>,
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "can't remove what a snapshot held");
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            tracing::warn!(folder = %self.folder.display(), %error, "can't remove what a snapshot held");
         }
     }
+}
+
+/// An index as the snapshot has it: with all its splits.
+fn whole(mut meta: IndexMeta) -> IndexMeta {
+    meta.splits.values_mut().for_each(|split| split.cold = None);
+    meta
 }
 
 impl Store {
@@ -53,14 +64,20 @@ impl Store {
         let (mut copied_splits, mut copied_bytes) = (0, 0);
         for meta in indexes.values() {
             for split in meta.splits.values() {
-                let target = repository.split(&meta.uuid, split.id);
-                if is_there(&target, split) {
+                if repository.holds(&meta.uuid, split)? {
                     continue;
                 }
-                if target.exists() {
-                    std::fs::remove_dir_all(&target).map_err(at(&target))?;
+                let folder = split::folder_of(&held.folder, split.id);
+                if let Some(cold) = &split.cold {
+                    // By way of the disk: it is compared there, and the repository may be anywhere.
+                    self.check_disk_reserve().map_err(at(&self.folder))?;
+                    let from = self.cold.as_ref().ok_or_else(|| SnapshotError::Absent(meta.uuid.to_string()))?;
+                    from.fetch(cold, split, &folder, go_on)?;
                 }
-                copied_bytes += copy_split(&split::folder_of(&held.0, split.id), &target, split, go_on)?;
+                copied_bytes += repository.keep(&meta.uuid, split, &folder, go_on)?;
+                if split.cold.is_some() {
+                    std::fs::remove_dir_all(&folder).map_err(at(&folder))?;
+                }
                 copied_splits += 1;
                 failpoint::hit("snapshot.between_splits");
             }
@@ -72,7 +89,7 @@ impl Store {
             ended_ms: now_ms(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             metadata,
-            indexes,
+            indexes: indexes.into_iter().map(|(name, meta)| (name, whole(meta))).collect(),
         };
         repository.describe(&described)?;
         Ok(Created { described, copied_splits, copied_bytes })
@@ -85,14 +102,14 @@ impl Store {
             std::fs::remove_dir_all(&folder).map_err(at(&folder))?;
         }
         std::fs::create_dir_all(&folder).map_err(at(&folder))?;
-        let held = Held(folder);
         // While this is locked no split is removed.
         let manifest = self.manifest.lock();
+        let held = Held { folder, _cold: self.catalog.load_full() };
         let mut indexes = BTreeMap::new();
         for (name, meta) in manifest.state().indexes.iter().filter(|(name, _)| wanted(name)) {
-            for split in meta.splits.values() {
+            for split in meta.splits.values().filter(|split| split.cold.is_none()) {
                 let (from, to) =
-                    (split::folder_of(&self.splits_folder(), split.id), split::folder_of(&held.0, split.id));
+                    (split::folder_of(&self.splits_folder(), split.id), split::folder_of(&held.folder, split.id));
                 std::fs::create_dir(&to).map_err(at(&to))?;
                 for file in &split.files {
                     std::fs::hard_link(from.join(&file.name), to.join(&file.name))

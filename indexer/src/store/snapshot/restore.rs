@@ -4,7 +4,6 @@ use crate::store::open::declared_of;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::repository::copy_split;
 use super::{Described, Repository, SnapshotError, at};
 use crate::store::catalog::{IndexState, uuid};
 use crate::store::manifest::{Edit, IndexMeta, SplitMeta};
@@ -85,9 +84,9 @@ impl Store {
         let copied = meta.splits.values().try_for_each(|split| {
             self.check_disk_reserve().map_err(at(&self.folder))?;
             let id = self.next_part();
-            let source = repository.split(&meta.uuid, split.id);
-            restored.bytes += copy_split(&source, &split::folder_of(&self.splits_folder(), id), split, go_on)?;
-            written.push(SplitMeta { id, ..split.clone() });
+            let to = split::folder_of(&self.splits_folder(), id);
+            restored.bytes += repository.bring(&meta.uuid, split, &to, go_on)?;
+            written.push(SplitMeta { id, cold: None, ..split.clone() });
             Ok(())
         });
         let ids: Vec<u64> = written.iter().map(|split| split.id).collect();
@@ -124,7 +123,7 @@ impl Store {
             }
             let mapping = Arc::new(meta.mapping.with_declared(declared_of(name, &meta)));
             let (uuid, facts) = (meta.uuid.clone(), meta.facts.clone());
-            let state = IndexState { uuid, created_ms: meta.created_ms, mapping, facts, parts };
+            let state = IndexState { uuid, created_ms: meta.created_ms, mapping, facts, parts, absent: Vec::new() };
             catalog.indexes.insert(index.clone(), state);
             false
         });

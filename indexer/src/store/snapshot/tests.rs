@@ -45,7 +45,7 @@ fn splits_kept(folder: &std::path::Path) -> usize {
 fn what_was_kept_is_restored_under_another_name_and_copied_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    store.register_repository("keep", "keep").unwrap();
+    store.register_repository("keep", &Location::Folder("keep".into())).unwrap();
     add(&store, "logs-a", 0..20);
     add(&store, "other", 0..5);
     let first = make(&store, "one").unwrap();
@@ -84,7 +84,7 @@ fn what_was_kept_is_restored_under_another_name_and_copied_once() {
 fn damage_and_lies_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    store.register_repository("keep", "keep").unwrap();
+    store.register_repository("keep", &Location::Folder("keep".into())).unwrap();
     add(&store, "logs-a", 0..20);
     make(&store, "one").unwrap();
     make(&store, "two").unwrap();
@@ -123,11 +123,11 @@ fn only_allowed_folders_are_taken() {
     std::fs::create_dir_all(folder.path().join("kept")).unwrap();
     std::os::unix::fs::symlink(folder.path(), folder.path().join("kept/link")).unwrap();
     for wrong in ["", "../elsewhere", "/tmp", "a/../../b", "link/store"] {
-        let refused = store.register_repository("keep", wrong);
+        let refused = store.register_repository("keep", &Location::Folder(wrong.into()));
         assert!(matches!(refused, Err(SnapshotError::Refused(_))), "{wrong}: {refused:?}");
     }
     let absolute = folder.path().join("kept/deep/er").display().to_string();
-    store.register_repository("keep", &absolute).unwrap();
+    store.register_repository("keep", &Location::Folder(absolute)).unwrap();
     for wrong in ["", ".hidden", "UP", "a/b", "-a"] {
         assert!(matches!(make(&store, wrong), Err(SnapshotError::Refused(_))), "{wrong}");
     }
@@ -138,7 +138,7 @@ fn a_snapshot_that_was_killed_is_none_and_can_be_made_again() {
     let folder = tempfile::tempdir().unwrap();
     for place in ["snapshot.between_splits", "snapshot.before_description"] {
         let store = open(folder.path());
-        store.register_repository("keep", "keep").unwrap();
+        store.register_repository("keep", &Location::Folder("keep".into())).unwrap();
         add(&store, "logs-a", 0..20);
         store.flush().unwrap();
         failpoint::tests::arm(failpoint::NAMES.iter().position(|name| *name == place).unwrap());
