@@ -206,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_the_last_of_it_when_rounding_up() {
+    fn a_time_that_is_left_out_is_the_last_of_its_day_when_rounding_up() {
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         for (format, text, up) in [
-            ("yyyy", "2026", "2026-12-31T22:59:59.999999999Z"),
-            ("yyyy-MM", "2026-02", "2026-02-28T22:59:59.999999999Z"),
+            ("yyyy", "2026", "2026-01-01T22:59:59.999999999Z"),
+            ("yyyy-MM", "2026-02", "2026-02-01T22:59:59.999999999Z"),
             ("dd.MM.yyyy", "02.01.2026", "2026-01-02T22:59:59.999999999Z"),
             ("yyyy-DDD", "2026-002", "2026-01-02T22:59:59.999999999Z"),
             ("yyyy-MM-dd HH:mm", "2026-01-02 03:04", "2026-01-02T02:04:59.999999999Z"),

@@ -23,8 +23,8 @@ pub fn parse(text: &str, now: Timestamp) -> Result<Timestamp, DateError> {
     parse_rounded(text, now, &TimeZone::UTC, false)
 }
 
-/// As [`parse`]; dates without an offset are in `zone`. `up` takes the last nanosecond of what `/d` or a missing part
-/// leaves open, as an upper inclusive bound or a lower exclusive one wants it.
+/// As [`parse`]; dates without an offset are in `zone`. `up` takes the last nanosecond of what `/d` or a missing time of
+/// the day leaves open, as an upper inclusive bound or a lower exclusive one wants it. A missing month or day is the first.
 ///
 /// # Errors
 /// When the text is no date.
@@ -106,11 +106,8 @@ fn civil(text: &str) -> Option<(DateTime, DateTime)> {
     }
     let first = Date::new(year, month.unwrap_or(1), day.unwrap_or(1)).ok()?;
     if time.is_empty() {
-        let next = match (month, day) {
-            (None, _) => first.checked_add(1.year()),
-            (_, None) => first.checked_add(1.month()),
-            _ => first.checked_add(1.day()),
-        };
+        // Also of a month or year alone: Elasticsearch leaves only the time of the day open, under "missing date components".
+        let next = first.checked_add(1.day());
         let start = first.to_datetime(Time::midnight());
         let end = next.ok()?.to_datetime(Time::midnight()).checked_sub(1.nanosecond()).ok()?;
         return Some((start, end));
@@ -236,8 +233,8 @@ mod tests {
             ("now-1M/M", "2026-10-01T00:00:00Z", "2026-10-31T23:59:59.999999999Z"),
             ("now+1h/h", "2026-11-22T14:00:00Z", "2026-11-22T14:59:59.999999999Z"),
             ("2026-01-31||+1M", "2026-02-28T00:00:00Z", "2026-02-28T00:00:00Z"),
-            ("2026-01", "2026-01-01T00:00:00Z", "2026-01-31T23:59:59.999999999Z"),
-            ("2026", "2026-01-01T00:00:00Z", "2026-12-31T23:59:59.999999999Z"),
+            ("2026-01", "2026-01-01T00:00:00Z", "2026-01-01T23:59:59.999999999Z"),
+            ("2026", "2026-01-01T00:00:00Z", "2026-01-01T23:59:59.999999999Z"),
             ("2026-01-02T03", "2026-01-02T03:00:00Z", "2026-01-02T03:59:59.999999999Z"),
             ("2026-01-02 03:04", "2026-01-02T03:04:00Z", "2026-01-02T03:04:59.999999999Z"),
             ("2026-01-02T03:04+0200", "2026-01-02T01:04:00Z", "2026-01-02T01:04:59.999999999Z"),

@@ -204,19 +204,15 @@ impl Found {
         Some(text)
     }
 
-    /// The instant, on the clock of `zone` where the text names none. What was left out is the first of its kind, or the
-    /// last with `up`; only the year is always 1970 then.
+    /// The instant, on the clock of `zone` where the text names none. What was left out of the time of the day is the first
+    /// of its kind, or the last with `up`; a date that was left out is the first of 1970, as Elasticsearch has it.
     pub(super) fn nanos(self, zone: &TimeZone, up: bool) -> Option<i64> {
         let narrow = |number: i32| i8::try_from(number).ok();
         let open = |found: Option<i32>, first: i32, last: i32| found.unwrap_or(if up { last } else { first });
         let year = i16::try_from(self.year.unwrap_or(1970)).ok()?;
         let date = match self.day_of_year {
             Some(day) => Date::new(year, 1, 1).ok()?.with().day_of_year(i16::try_from(day).ok()?).build().ok()?,
-            None => {
-                let month = Date::new(year, narrow(open(self.month, 1, 12))?, 1).ok()?;
-                let day = open(self.day, 1, i32::from(month.days_in_month()));
-                month.with().day(narrow(day)?).build().ok()?
-            }
+            None => Date::new(year, narrow(self.month.unwrap_or(1))?, narrow(self.day.unwrap_or(1))?).ok()?,
         };
         let hour = match (self.half, self.afternoon) {
             (Some(half), afternoon) if (1..=12).contains(&half) => {
