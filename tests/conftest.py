@@ -1,5 +1,6 @@
 """What the tests share: running installations of the real program."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,18 @@ def logmill(tmp_path):
     installation = Logmill(tmp_path)
     yield installation
     installation.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 48 MiB for the index alone."""
+    folder = tmp_path / "data" / "indexer"
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs to be root, to make a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -107,14 +107,24 @@ class Keeper(threading.Thread):
             try:
                 requests.put(self.url, json={"type": "fs", "settings": {"location": "keep"}}, timeout=10).raise_for_status()
                 below, gone = self.writer.acknowledged(), set(self.eraser.gone)
-                requests.post(f"{self.logmill.es_url}/logs-kill-*/_refresh", timeout=30).raise_for_status()
+                # A snapshot holds what could be found when it was asked for.
+                wait_for("what is on the bus", lambda below=below: not self.missing(below), timeout=10)
                 self.asked[name] = (below, gone)
                 requests.put(f"{self.url}/{name}?wait_for_completion=true", timeout=60).raise_for_status()
                 self.made += 1
                 for old in self.names()[: -self.KEPT]:
                     requests.delete(f"{self.url}/{old}", timeout=30).raise_for_status()
-            except requests.RequestException:
+            except (requests.RequestException, AssertionError):
                 time.sleep(0.1)
+
+    def missing(self, below):
+        """Of the last numbers below one, those that are not found, though nobody erases them."""
+        first = max(0, below - 9000)
+        body = {"size": 9000, "query": {"range": {"n": {"gte": first, "lt": below}}}, "_source": ["n"]}
+        being_erased = self.eraser.from_number
+        found = {hit["_source"]["n"] for hit in self.logmill.search(body, "logs-kill-*")["hits"]["hits"]}
+        erased = self.eraser.gone | self.eraser.in_doubt | set(range(being_erased - ERASED_AT_ONCE, self.eraser.from_number))
+        return set(range(first, below)) - found - erased
 
     def names(self):
         answer = requests.get(f"{self.url}/_all", timeout=30)

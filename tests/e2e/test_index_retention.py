@@ -4,7 +4,6 @@ while the indexer is killed in the midst of it."""
 import json
 import os
 import random
-import subprocess
 import threading
 import time
 
@@ -124,18 +123,6 @@ def test_killed_while_old_splits_go_by_size(logmill):
     assert found == list(range(found[0], written[0])), "what is left has gaps or doubles"
     assert 0 < first <= found[0], "nothing was deleted"
     print(f"{written[0]} documents written, those from {found[0]} on are left")
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 48 MiB for the index alone."""
-    folder = tmp_path / "data" / "indexer"
-    folder.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("needs to be root, to make a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.mark.timeout(240)
