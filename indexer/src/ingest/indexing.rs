@@ -24,6 +24,8 @@ pub(crate) const FALLBACK_INDEX: &str = "logs-generic-default";
 /// Segments that are built end early when their documents take so much, in all indexes together: memory in the builder
 /// is not searchable and not counted as hot. While the indexer catches up it may be half of what is allowed for all.
 const BUILDING_BYTES_MAX: u64 = 16 << 20;
+/// Deletions that one tick may hold: each is looked up in every part while others wait.
+const REPLACED_MAX: usize = 10_000;
 /// The operation that has no value.
 const DELETE: &[u8] = b"delete";
 /// Elasticsearch's bound.
@@ -262,8 +264,8 @@ impl Indexing {
         let half = self.store.memory() / 2;
         let wanted = if self.is_straight { half } else { BUILDING_BYTES_MAX };
         let grown: u64 = building().map(Building::grown_bytes).sum();
-        // Also many indexes with little in each.
-        grown > wanted || building().map(Building::bytes).sum::<u64>() > 2 * half
+        // Also many indexes with little in each, and deletions alone.
+        grown > wanted || building().map(Building::bytes).sum::<u64>() > 2 * half || self.replaced.len() > REPLACED_MAX
     }
 
     /// Ends the segments and makes them searchable. Gives what was done since the last tick.
@@ -290,7 +292,9 @@ impl Indexing {
         let published: Vec<Arc<str>> = batch.parts.iter().map(|part| part.index.clone()).collect();
         self.store.publish(batch)?;
         for name in published {
-            if let Some(open) = self.indexes.get_mut(&name) {
+            // A name that was known stands for what it stood for: where it was given to a new index meanwhile, the
+            // types are read anew with the next document.
+            if let Some(open) = self.indexes.get_mut(&name).filter(|open| open.uuid.is_none()) {
                 open.uuid = self.store.index_types(&name).map(|(uuid, _)| uuid);
             }
         }

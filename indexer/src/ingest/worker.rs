@@ -83,7 +83,8 @@ pub(crate) fn run(
     let counters = Counters::new(board);
     let mut today = day_of(Timestamp::now());
     loop {
-        let patience = indexing.rest(tick).unwrap_or(IDLE_TICK);
+        // Soon again also where the tick is a long one: whether there is something to wait for shows in pauses.
+        let patience = indexing.rest(tick).map_or(IDLE_TICK, |rest| rest.min(tick));
         let asked = Instant::now();
         let order = orders.recv_timeout(patience);
         indexing.idled(asked.elapsed());

@@ -15,6 +15,10 @@ use crate::schema::{schema, tokenizers};
 /// Sizes the writer's first hash table: a tick's worth of documents, measured best at 10,000 events/s.
 const WRITER_BYTES: usize = 300 << 10;
 
+/// Smaller segments are merged in memory, whatever they were made for: among many indexes that share a tick each has
+/// little, and a split of a few documents costs as many files as a large one.
+const READY_MADE_BYTES_MIN: u64 = 1 << 20;
+
 /// What becomes of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -125,12 +129,16 @@ impl Building {
     ///
     /// # Errors
     /// When the segment can't be written to memory or read from there.
-    pub(crate) fn finish(self, id: PartId) -> tantivy::Result<Part> {
+    pub(crate) fn finish(mut self, id: PartId) -> tantivy::Result<Part> {
+        // They were replaced in any order, and are looked up by halves.
+        self.replaced.sort_unstable();
+        self.replaced.dedup();
         let time_ns: RangeInclusive<i64> = self.oldest_ns..=self.newest_ns;
         let index = self.writer.finalize()?;
         let label = Label::in_memory(id, self.index, time_ns, 0);
         let part = Part::in_memory(label, index, &self.directory, self.replaced.into())?;
-        let is_ready_made = self.purpose == Purpose::Disk && part.deleted.is_empty();
+        let is_ready_made =
+            self.purpose == Purpose::Disk && part.deleted.is_empty() && part.bytes >= READY_MADE_BYTES_MIN;
         Ok(if is_ready_made { part.ready_made(self.directory) } else { part })
     }
 }

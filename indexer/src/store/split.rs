@@ -1,12 +1,13 @@
 //! A split on disk: a folder named after its id, written once and never changed.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tantivy::Index;
-use tantivy::directory::RamDirectory;
+use tantivy::directory::{Directory as _, RamDirectory, TerminatingWrite as _};
+use tantivy::index::SegmentComponent;
 
 use super::docstore::{self, SealedForm};
 use super::manifest::{SplitFile, SplitMeta, checksum, sync_folder};
@@ -81,7 +82,7 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &F
     let directory = PacedDirectory::open(folder, form.stop.clone()).map_err(index)?;
     directory.drop_store(form.sealed.is_some());
     let merged = match ready_made(parts, form) {
-        Some(files) => files.persist(&directory).and_then(|()| Index::open(directory.clone())),
+        Some(files) => copy(files, &directory).and_then(|()| Index::open(directory.clone())),
         None => part::merge(parts, part::disk_settings(), directory.clone()),
     };
     let merged = merged.map_err(index)?;
@@ -117,6 +118,34 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &F
         arrived_ms: form.arrived_ms,
         cold: None,
     })
+}
+
+/// What a segment of our schema may have; deletions are not among it, they are the manifest's.
+const COMPONENTS: [SegmentComponent; 6] = [
+    SegmentComponent::Postings,
+    SegmentComponent::Positions,
+    SegmentComponent::Terms,
+    SegmentComponent::Store,
+    SegmentComponent::FastFields,
+    SegmentComponent::FieldNorms,
+];
+
+/// Copies a segment, a file at a time: tantivy's own way locks the source until all of it is on the disk, and whoever
+/// deletes one of its documents waits, and with it the store.
+fn copy(from: &RamDirectory, to: &PacedDirectory) -> tantivy::Result<()> {
+    for segment in Index::open(from.clone())?.searchable_segment_metas()? {
+        for component in COMPONENTS {
+            let path = segment.relative_path(component);
+            if from.exists(&path)? {
+                let mut file = to.open_write(&path)?;
+                file.write_all(&from.open_read(&path)?.read_bytes()?)?;
+                file.terminate()?;
+            }
+        }
+    }
+    let meta = Path::new("meta.json");
+    to.atomic_write(meta, &from.atomic_read(meta)?)?;
+    Ok(())
 }
 
 /// The files of the only part, when they can lie on disk as they are.

@@ -101,6 +101,36 @@ fn of_one_id_the_last_indexed_counts_and_the_first_created() {
     assert_eq!(numbers, [6, 7]);
 }
 
+#[test]
+fn what_is_deleted_in_the_tick_of_its_making_is_gone_in_any_order() {
+    let store = testing::empty();
+    let mut indexing = indexing(&store);
+    let with = |offset, id, op| message(0, offset, "{}", &[(ID_HEADER, id), (OP_HEADER, op)]);
+    let made = ["a", "b", "c", "d"].into_iter().zip(0..).map(|(id, offset)| with(offset, id, "index"));
+    let gone = ["d", "b", "a"].into_iter().zip(4..).map(|(id, offset)| with(offset, id, "delete"));
+    take(&mut indexing, &made.chain(gone).collect::<Vec<_>>());
+    let there: Vec<_> = ["a", "b", "c", "d"].map(|id| store.has_id(FALLBACK_INDEX, id).unwrap()).into();
+    assert_eq!(there, [false, false, true, false]);
+    assert_eq!(take(&mut indexing, &[with(7, "b", "create")]).id_conflicts, 0);
+}
+
+#[tokio::test]
+async fn an_index_made_anew_in_the_midst_of_a_tick_has_its_types_from_the_next_on() {
+    let store = testing::empty();
+    let mut indexing = indexing(&store);
+    take(&mut indexing, &[message(0, 0, r#"{"n":1}"#, &[])]);
+    indexing.take(&[message(0, 1, r#"{"n":2}"#, &[])], Instant::now(), 100).unwrap();
+    store.delete_index(FALLBACK_INDEX).await.unwrap();
+    let mappings = serde_json::json!({"mappings": {"properties": {"m": {"type": "keyword"}}}});
+    store.create_with(FALLBACK_INDEX, &serde_json::from_value(mappings).unwrap(), false).unwrap();
+    indexing.tick().unwrap();
+    take(&mut indexing, &[message(0, 2, r#"{"m":3}"#, &[])]);
+    let view = store.view(FALLBACK_INDEX, None).unwrap();
+    let newest = view.parts.iter().find(|part| part.reader.fast_fields().u64("seq").unwrap().first(0) == Some(2));
+    let columns = newest.unwrap().reader.fast_fields().clone();
+    assert!(columns.str("keyword.m").unwrap().is_some(), "the type of the new index is not honoured");
+}
+
 #[tokio::test]
 async fn an_index_made_anew_has_types_of_its_own() {
     let store = testing::empty();
@@ -178,7 +208,9 @@ fn who_catches_up_makes_segments_that_go_to_the_disk_as_they_are() {
     let store = testing::empty();
     let mut indexing = indexing(&store);
     let refresh = Duration::from_millis(100);
-    let record = |offset: i64| message(0, offset, r#"{"message":"late"}"#, &[]);
+    // Two make a segment that is worth a split: what can't be compressed, and is not indexed.
+    let noise: String = (1..=60_000u64).map(|n| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    let record = |offset: i64| message(0, offset, &format!(r#"{{"message":"late","noise":"{noise}"}}"#), &[]);
     let segments = || -> Vec<_> {
         let parts = store.view("_all", None).unwrap().parts;
         parts.iter().map(|part| (part.segment.id(), part.docs())).collect()
