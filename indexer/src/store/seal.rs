@@ -159,9 +159,12 @@ impl Store {
         SealedForm { block_bytes, synthetic: self.is_synthetic(index) }
     }
 
-    /// Whether sealed splits of an index keep of its events only what their columns do not know.
-    pub(super) fn is_synthetic(&self, _index: &str) -> bool {
-        self.config.source == SourceMode::Synthetic
+    /// Whether sealed splits of an index keep of its events only what their columns do not know: as its own settings
+    /// say, else as the configuration does.
+    fn is_synthetic(&self, index: &str) -> bool {
+        let catalog = self.catalog.load();
+        let own = catalog.indexes.get(index).and_then(|index| index.facts.settings.source_mode());
+        own.unwrap_or(self.config.source) == SourceMode::Synthetic
     }
 
     /// Puts one split in the place of some; it is sealed if any of them was.

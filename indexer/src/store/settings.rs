@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::config::SourceMode;
+
 /// Settings by their full names (`index.refresh_interval`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -18,6 +20,8 @@ pub(crate) struct SettingsError(String);
 
 /// The lifecycle policy of an index.
 pub(crate) const LIFECYCLE_NAME: &str = "index.lifecycle.name";
+/// How an index keeps the source of its events.
+const SOURCE_MODE: &str = "index.mapping.source.mode";
 /// Objects nested deeper are no settings.
 const DEPTH_MAX: usize = 20;
 
@@ -133,6 +137,15 @@ impl Settings {
         self.0.get(name).and_then(Value::as_str)
     }
 
+    /// How the source is kept, where it is said: by itself, or as a part of what makes an index one for logs.
+    pub(super) fn source_mode(&self) -> Option<SourceMode> {
+        match (self.get(SOURCE_MODE), self.get("index.mode")) {
+            (Some("stored"), _) => Some(SourceMode::Exact),
+            (Some("synthetic"), _) | (None, Some("logsdb")) => Some(SourceMode::Synthetic),
+            _ => None,
+        }
+    }
+
     /// Takes over what others say; null takes a setting away.
     pub(crate) fn extend(&mut self, others: &Self) {
         for (name, value) in &others.0 {
@@ -225,7 +238,7 @@ fn check(name: &str, value: &Value) -> Result<(), SettingsError> {
         "index.mode" if !value.is_null() && !matches!(text, "standard" | "logsdb") => {
             Err(SettingsError(format!("[{name}] can't be [{text}] here: standard or logsdb")))
         }
-        "index.mapping.source.mode" if !value.is_null() && !matches!(text, "stored" | "synthetic") => {
+        SOURCE_MODE if !value.is_null() && !matches!(text, "stored" | "synthetic") => {
             Err(SettingsError(format!("[{name}] can't be [{text}] here: stored or synthetic")))
         }
         "index.number_of_shards"

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::store::directory::Body;
 use crate::store::seal::Force;
+use crate::store::settings::Settings;
 use crate::store::source::Sources;
 use crate::store::testing;
 
@@ -61,6 +63,23 @@ fn what_columns_know_is_left_out_and_comes_back_byte_for_byte() {
         "\u{1}{\"@timestamp\":\u{7},\"message\":\"Hello\",\"log\":{\"level\":\u{2},\"file.path\":\u{2}},\"n\":\u{3},\
          \"f\":\u{4},\"g\":\u{e}2,\"yes\":\u{5}}"
     );
+}
+
+#[test]
+fn the_settings_of_an_index_stand_above_the_configuration() {
+    let says = |settings: Value| {
+        let store = testing::empty();
+        let asked = Body { settings: Settings::read(&settings).unwrap(), ..Body::default() };
+        store.create_with("logs-a", &asked, false).unwrap();
+        let event = json!({"@timestamp": "2026-11-22T12:00:00.123Z", "log": {"level": "information"}, "n": 123_456});
+        testing::add(&store, "logs-a", &[event], 1);
+        store.force_merge("logs-a", Force::default()).unwrap();
+        kept(&store)[0].first() == Some(&RESIDUE)
+    };
+    assert!(!says(json!({})));
+    assert!(says(json!({"index.mapping.source.mode": "synthetic"})));
+    assert!(says(json!({"index": {"mode": "logsdb"}})));
+    assert!(!says(json!({"index.mode": "logsdb", "index.mapping.source.mode": "stored"})));
 }
 
 #[test]
