@@ -11,6 +11,7 @@ mod dates;
 mod front;
 mod http;
 mod ingest;
+mod interrupt;
 mod listener;
 mod offline;
 mod query;

@@ -40,6 +40,7 @@ mod synthetic;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod upkeep;
+mod uuid;
 pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -143,6 +143,8 @@ async fn fetch(api: &Api, index: String, ids: Vec<String>, source: SourceFilter)
         version: true,
         seq_no: true,
         track_total: TotalHits::No,
+        // What could not be read is not "not found".
+        partial: false,
         ..SearchRequest::default()
     };
     let mut found = search::find(api, index, request).await?;

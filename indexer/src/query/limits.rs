@@ -1,11 +1,12 @@
 //! What one search may cost, and how it is stopped.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::EsError;
+use crate::interrupt::{self, Entered};
 
 /// Elasticsearch's `index.max_result_window`.
 pub(crate) const WINDOW_MAX: usize = 10_000;
@@ -82,30 +83,6 @@ impl std::fmt::Debug for Allowance {
 /// Bytes that running searches hold, all together: there is one memory for all of them.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-thread_local! {
-    /// The search that this thread runs, for those whom nothing can be handed: scorers inside the library.
-    static CURRENT: RefCell<Option<(Instant, Arc<AtomicBool>)>> = const { RefCell::new(None) };
-}
-
-/// Whether the search that this thread runs is to stop.
-pub(crate) fn interrupted() -> bool {
-    CURRENT.with_borrow(|current| {
-        let is_over = |(deadline, cancelled): &(Instant, Arc<AtomicBool>)| {
-            cancelled.load(Ordering::Relaxed) || Instant::now() >= *deadline
-        };
-        current.as_ref().is_some_and(is_over)
-    })
-}
-
-/// While this lives, [`interrupted`] answers for the search; then again for the one around it.
-pub(crate) struct Entered(Option<(Instant, Arc<AtomicBool>)>);
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.set(self.0.take());
-    }
-}
-
 impl Allowance {
     pub(crate) fn new(timeout: Option<Duration>, cancelled: Arc<AtomicBool>) -> Self {
         let time = timeout.unwrap_or(RUN_TIME_MAX).min(RUN_TIME_MAX);
@@ -143,7 +120,7 @@ impl Allowance {
 
     /// Makes this thread run the search.
     pub(crate) fn enter(&self) -> Entered {
-        Entered(CURRENT.replace(Some((self.deadline, self.cancelled.clone()))))
+        interrupt::enter(self.deadline, self.cancelled.clone())
     }
 
     /// To be asked every few thousand documents.
@@ -223,23 +200,5 @@ mod tests {
         );
         allowance.give_back_buckets(1);
         assert!(allowance.take_buckets(1).is_ok());
-    }
-
-    #[test]
-    fn whoever_runs_on_a_thread_can_be_interrupted() {
-        let (outer, inner) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-        let (one, other) = (Allowance::new(None, outer.clone()), Allowance::new(None, inner.clone()));
-        assert!(!interrupted());
-        let entered = one.enter();
-        {
-            let _entered = other.enter();
-            inner.store(true, Ordering::Relaxed);
-            assert!(interrupted());
-        }
-        assert!(!interrupted());
-        outer.store(true, Ordering::Relaxed);
-        assert!(interrupted());
-        drop(entered);
-        assert!(!interrupted());
     }
 }

@@ -7,6 +7,7 @@ use tantivy::{DocSet as _, TERMINATED};
 use super::clause::Clause;
 use super::compile::{self, Target};
 use super::error::EsError;
+use super::failures::Failures;
 use super::limits::{Allowance, Stopped};
 use crate::schema::schema;
 use crate::store::registry::Mapping;
@@ -26,6 +27,8 @@ pub(crate) fn matching(view: &View, query: &Clause, max: u64, allowance: &Allowa
     let mut found = Vec::new();
     let empty = Mapping::default();
     let (lower, upper) = compile::time_bounds(query, now);
+    // Who says that all is done must have looked everywhere.
+    Failures::of(view, (lower, upper)).shards(0, false)?;
     let needed = |part: &&std::sync::Arc<Part>| lower <= *part.time_ns.end() && *part.time_ns.start() <= upper;
     for part in view.parts.iter().filter(needed) {
         let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);

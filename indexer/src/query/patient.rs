@@ -4,7 +4,7 @@
 use tantivy::query::{EnableScoring, Explanation, Query, Scorer, Weight};
 use tantivy::{DocId, DocSet, Score, SeekDangerResult, SegmentReader, TERMINATED};
 
-use super::limits::interrupted;
+use crate::interrupt::interrupted;
 
 /// Documents between two looks at the clock: each is tested for the phrase in a microsecond or less.
 const DOCS_BETWEEN_CHECKS: u32 = 1 << 12;

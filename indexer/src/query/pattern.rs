@@ -8,7 +8,7 @@ use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Scorer, Wei
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED, TantivyError};
 
-use super::limits::interrupted;
+use crate::interrupt::interrupted;
 
 /// A test on a term's text.
 pub(crate) type TermTest = Arc<dyn Fn(&str) -> bool + Send + Sync>;

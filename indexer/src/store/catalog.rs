@@ -6,14 +6,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::ChangeError;
-use super::cold::Absent;
 use super::directory::{Directory, FactsError};
 use super::facts::{self, Facts};
 use super::mapping::Declared;
 use super::names::{self, Expand, NoSuchIndex};
 use super::part::{Part, PartId, Place};
 use super::registry::{Mapping, Registry};
-use super::view::{IndexSummary, View};
+use super::uuid::uuid;
+use super::view::{Absent, IndexSummary, View};
 
 /// An index.
 #[derive(Clone, Debug)]
@@ -81,18 +81,6 @@ pub(crate) struct WriteTarget {
     pub(crate) is_stream: bool,
     /// The name is that of a data stream's backing index.
     pub(crate) by_backing: bool,
-}
-
-/// Tells apart indexes that had one name after each other; shaped as Elasticsearch's.
-pub(crate) fn uuid() -> Arc<str> {
-    use base64::Engine as _;
-    // The clock's nanoseconds differ for two indexes of one name; the process tells machines' copies apart.
-    let nanos = jiff::Timestamp::now().as_nanosecond().to_be_bytes();
-    let mut bytes = nanos;
-    for (byte, salt) in bytes.iter_mut().zip(std::process::id().to_be_bytes()) {
-        *byte ^= salt;
-    }
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes).into()
 }
 
 /// All indexes by name.
@@ -258,17 +246,20 @@ impl Catalog {
         self.indexes.values().flat_map(|index| &index.parts)
     }
 
-    /// Puts `added` in the place of `removed` in an index; says whether all of `removed` were still there,
-    /// and changes nothing otherwise.
+    /// Puts `added` in the place of `removed` in an index, also of what can't be searched for now; says whether all of
+    /// `removed` were still there, and changes nothing otherwise.
     #[must_use]
     pub(crate) fn replace(&mut self, index: &str, removed: &[PartId], added: Option<Arc<Part>>) -> bool {
         let Some(state) = self.indexes.get_mut(index) else { return false };
-        let there = |id: &PartId| state.parts.iter().any(|part| part.id == *id);
+        let there = |id: &PartId| {
+            state.parts.iter().any(|part| part.id == *id) || state.absent.iter().any(|absent| absent.split.id == *id)
+        };
         if !removed.iter().all(there) {
             return false;
         }
         let place = state.parts.iter().position(|part| removed.contains(&part.id)).unwrap_or(state.parts.len());
         state.parts.retain(|part| !removed.contains(&part.id));
+        state.absent.retain(|absent| !removed.contains(&absent.split.id));
         if let Some(part) = added {
             state.parts.insert(place.min(state.parts.len()), part);
         }

@@ -7,6 +7,8 @@ mod directory;
 mod fetch;
 mod freeze;
 mod head;
+mod marker;
+mod round;
 mod sweep;
 
 use std::collections::HashMap;
@@ -24,7 +26,7 @@ use parking_lot::Mutex;
 use tantivy::directory::{Directory as _, MmapDirectory};
 
 use super::Store;
-use super::manifest::{ColdMeta, Edit, Manifest, SplitMeta, State, checksum, sync_folder};
+use super::manifest::{ColdMeta, Manifest, SplitMeta, State, checksum, sync_folder};
 use super::objects::{ObjectError, Objects};
 use super::part::{Label, Part, Place};
 use crate::config::Config;
@@ -34,22 +36,12 @@ const HEAD_BYTES_MAX: u64 = 64 << 20;
 /// The object beside a split's files that is its head.
 const HEAD: &str = "head";
 
-/// A split of the manifest that can't be searched for now.
-#[derive(Clone, Debug)]
-pub(crate) struct Absent {
-    pub(crate) split: SplitMeta,
-    /// Why not.
-    pub(crate) reason: String,
-}
-
 /// The object store, as far as the store uses it.
 #[derive(Debug)]
 pub(crate) struct ColdStore {
     objects: Arc<Objects>,
     cache: Arc<BlockCache>,
     heads: PathBuf,
-    /// Under which name our splits are there.
-    id: String,
     /// The splits that are there and count, by id.
     known: Mutex<HashMap<u64, Known>>,
     /// Splits that no longer count and may still be there.
@@ -72,29 +64,18 @@ impl Known {
 }
 
 impl ColdStore {
-    /// Gets ready to use an object store. It is not asked yet. `damaged`: the manifest may have forgotten splits.
+    /// Gets ready to use an object store. It is not asked yet.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(super) fn open(
-        folder: &Path,
-        config: &Config,
-        manifest: &mut Manifest,
-        damaged: bool,
-        objects: Objects,
-    ) -> io::Result<Self> {
+    pub(super) fn open(folder: &Path, config: &Config, manifest: &Manifest, objects: Objects) -> io::Result<Self> {
         let heads = folder.join("cold").join("heads");
         std::fs::create_dir_all(&heads)?;
         let cache = BlockCache::open(&folder.join("cold").join("cache"), config.cold.cache_bytes.0)?;
-        // What a damaged manifest has forgotten may count: what is under the old name is left alone.
-        if manifest.state().store_id.is_none() || damaged {
-            manifest.append(&Edit::StoreId(super::catalog::uuid().to_string()))?;
-        }
-        let id = manifest.state().store_id.clone().unwrap_or_default();
         remove_heads(&heads, manifest.state())?;
         let known = named(manifest.state()).map(|(split, cold)| (split.id, Known::unread(split, cold))).collect();
         let (known, doomed) = (Mutex::new(known), Mutex::default());
-        Ok(Self { objects: Arc::new(objects), cache: Arc::new(cache), heads, id, known, doomed })
+        Ok(Self { objects: Arc::new(objects), cache: Arc::new(cache), heads, known, doomed })
     }
 
     /// Opens a split without its files: from the head on the disk, or else from the one beside them.
@@ -102,16 +83,34 @@ impl ColdStore {
     /// # Errors
     /// When both can't be read.
     pub(super) fn open_split(&self, index: &Arc<str>, split: &SplitMeta, cold: &ColdMeta) -> Result<Part, ColdError> {
-        let path = self.head_path(cold);
-        let whole = checksum(&path).is_ok_and(|found| found == (cold.head.crc32c, cold.head.bytes));
-        if !whole {
+        if !self.has_head(cold) {
             let bytes = self.objects.get(&format!("{}/{HEAD}", cold.key), HEAD_BYTES_MAX)?;
             let found = (crc32c::crc32c(&bytes), bytes.len() as u64);
             if found != (cold.head.crc32c, cold.head.bytes) {
                 return Err(ObjectError::Damaged(self.objects.shown(&format!("{}/{HEAD}", cold.key))).into());
             }
-            self.keep_head(&path, &bytes)?;
+            self.keep_head(&self.head_path(cold), &bytes)?;
         }
+        self.open_by_head(index, split, cold)
+    }
+
+    /// The same when the object store is known to be away: it is not asked.
+    ///
+    /// # Errors
+    /// When the head on the disk can't be read.
+    pub(super) fn open_unasked(&self, index: &Arc<str>, split: &SplitMeta, cold: &ColdMeta) -> Result<Part, ColdError> {
+        if !self.has_head(cold) {
+            return Err(self.objects.away("it has just not answered").into());
+        }
+        self.open_by_head(index, split, cold)
+    }
+
+    fn has_head(&self, cold: &ColdMeta) -> bool {
+        checksum(&self.head_path(cold)).is_ok_and(|found| found == (cold.head.crc32c, cold.head.bytes))
+    }
+
+    fn open_by_head(&self, index: &Arc<str>, split: &SplitMeta, cold: &ColdMeta) -> Result<Part, ColdError> {
+        let path = self.head_path(cold);
         let name = path.file_name().map(PathBuf::from).unwrap_or_default();
         let file = MmapDirectory::open(&self.heads).map_err(tantivy::TantivyError::from)?.open_read(&name);
         let bytes = file.map_err(tantivy::TantivyError::from)?.read_bytes()?;

@@ -13,7 +13,6 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-pub(crate) use crate::config::objects::is_address;
 pub(crate) use bucket::Bucket;
 use bytes::Bytes;
 pub(crate) use files::{
@@ -30,7 +29,7 @@ use crate::config::S3;
 
 /// Whoever waits for an answer looks this often whether it is still wanted.
 const TICK: Duration = Duration::from_millis(50);
-/// A request that writes or lists and is not done by then, with all its repetitions, will not be.
+/// A request that writes, and a step of one that lists, that is not done by then, with all its repetitions, will not be.
 const CALL_MAX: Duration = Duration::from_secs(120);
 /// A read for a search, which somebody waits for.
 const READ_MAX: Duration = Duration::from_secs(20);
@@ -85,7 +84,7 @@ pub(crate) struct Objects {
     /// Set when nobody is to wait any more.
     stop: Arc<AtomicBool>,
     /// When a read failed last, and why.
-    away: Mutex<Option<(Instant, String)>>,
+    failed: Mutex<Option<(Instant, String)>>,
 }
 
 impl std::fmt::Debug for Objects {
@@ -138,8 +137,8 @@ impl Objects {
 
     /// Any object store.
     pub(crate) fn over(inner: Arc<dyn ObjectStore>, root: &str, place: String) -> Result<Self, ObjectError> {
-        let (stop, away) = (Arc::default(), Mutex::default());
-        Ok(Self { inner, root: Key::from(root), place, runtime: runtime()?, stop, away })
+        let (stop, failed) = (Arc::default(), Mutex::default());
+        Ok(Self { inner, root: Key::from(root), place, runtime: runtime()?, stop, failed })
     }
 
     /// Whoever waits goes away once this is set.
@@ -184,17 +183,19 @@ impl Objects {
     /// # Errors
     /// When it is not there or can't be read.
     pub(crate) fn read(&self, name: &str, range: Range<u64>, go_on: &dyn Fn() -> bool) -> Result<Bytes, ObjectError> {
-        if let Some((when, reason)) = self.away.lock().as_ref()
+        if let Some((when, reason)) = self.failed.lock().as_ref()
             && when.elapsed() < AWAY_FOR
         {
-            return Err(ObjectError::Away { place: self.place.clone(), reason: reason.clone() });
+            return Err(self.away(reason));
         }
         let (inner, key) = (self.inner.clone(), self.key(name));
         let read = self.wait(name, READ_MAX, go_on, async move { inner.get_range(&key, range).await });
-        *self.away.lock() = match &read {
-            Err(ObjectError::Away { reason, .. }) => Some((Instant::now(), reason.clone())),
-            _ => None,
-        };
+        match &read {
+            Err(ObjectError::Away { reason, .. }) => *self.failed.lock() = Some((Instant::now(), reason.clone())),
+            // Whoever did not wait for the answer knows nothing.
+            Err(ObjectError::Cancelled) => {}
+            _ => *self.failed.lock() = None,
+        }
         read
     }
 
@@ -204,8 +205,10 @@ impl Objects {
     /// When they can't be listed.
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, ObjectError> {
         let (inner, key, root) = (self.inner.clone(), self.key(folder), self.root.clone());
-        self.wait(folder, CALL_MAX, &|| true, async move {
+        let alive: Arc<AtomicBool> = Arc::default();
+        self.wait_alive(folder, CALL_MAX, &|| true, &alive.clone(), async move {
             let name = |meta: object_store::ObjectMeta| {
+                alive.store(true, Ordering::Release);
                 let rest = meta
                     .location
                     .prefix_match(&root)
@@ -224,9 +227,11 @@ impl Objects {
         let Some(first) = names.first() else { return Ok(()) };
         let keys: Vec<object_store::Result<Key>> = names.iter().map(|name| Ok(self.key(name))).collect();
         let inner = self.inner.clone();
-        self.wait(first, CALL_MAX, &|| true, async move {
+        let alive: Arc<AtomicBool> = Arc::default();
+        self.wait_alive(first, CALL_MAX, &|| true, &alive.clone(), async move {
             let mut done = inner.delete_stream(futures::stream::iter(keys).boxed());
             while let Some(one) = done.next().await {
+                alive.store(true, Ordering::Release);
                 match one {
                     Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
                     Err(error) => return Err(error),
@@ -238,7 +243,12 @@ impl Objects {
 
     #[cfg(test)]
     pub(crate) fn away_since(&self) -> parking_lot::MutexGuard<'_, Option<(Instant, String)>> {
-        self.away.lock()
+        self.failed.lock()
+    }
+
+    /// The error of a store that is away.
+    pub(crate) fn away(&self, reason: &str) -> ObjectError {
+        ObjectError::Away { place: self.place.clone(), reason: reason.to_owned() }
     }
 
     /// Runs a request on threads of its own: whoever waits may be anywhere, also inside another runtime.
@@ -249,25 +259,39 @@ impl Objects {
         go_on: &dyn Fn() -> bool,
         request: impl Future<Output = object_store::Result<T>> + Send + 'static,
     ) -> Result<T, ObjectError> {
+        self.wait_alive(name, longest, go_on, &AtomicBool::new(false), request)
+    }
+
+    /// The same for a request of many steps: the time counts from the last one, at which it sets `alive`.
+    fn wait_alive<T: Send + 'static>(
+        &self,
+        name: &str,
+        longest: Duration,
+        go_on: &dyn Fn() -> bool,
+        alive: &AtomicBool,
+        request: impl Future<Output = object_store::Result<T>> + Send + 'static,
+    ) -> Result<T, ObjectError> {
         let (answer, answered) = sync_channel(1);
         let task = self.runtime.spawn(async move {
             let _ = answer.send(request.await);
         });
-        let away = |reason: String| ObjectError::Away { place: self.place.clone(), reason };
-        let began = Instant::now();
+        let mut began = Instant::now();
         loop {
+            if alive.swap(false, Ordering::AcqRel) {
+                began = Instant::now();
+            }
             match answered.recv_timeout(TICK) {
                 Ok(Ok(done)) => return Ok(done),
                 Ok(Err(object_store::Error::NotFound { .. })) => return Err(ObjectError::Missing(self.shown(name))),
-                Ok(Err(error)) => return Err(away(in_words(&error))),
-                Err(RecvTimeoutError::Disconnected) => return Err(away("the request broke off".to_owned())),
+                Ok(Err(error)) => return Err(self.away(&in_words(&error))),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.away("the request broke off")),
                 Err(RecvTimeoutError::Timeout) if !go_on() || self.stop.load(Ordering::Acquire) => {
                     task.abort();
                     return Err(ObjectError::Cancelled);
                 }
                 Err(RecvTimeoutError::Timeout) if began.elapsed() >= longest => {
                     task.abort();
-                    return Err(away(format!("no answer within {} s", longest.as_secs())));
+                    return Err(self.away(&format!("no answer within {} s", longest.as_secs())));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }

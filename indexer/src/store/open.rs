@@ -9,13 +9,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::catalog::{Catalog, IndexState};
-use super::cold::{Absent, ColdError, ColdStore};
+use super::cold::{ColdError, ColdStore};
 use super::manifest::{ColdMeta, Edit, IndexMeta, Manifest, ManifestError, Recovery, SplitMeta};
 use super::mapping::Declared;
 use super::objects::{ObjectError, Objects};
 use super::part::Part;
 use super::pending::Pending;
 use super::progress::Progress;
+use super::view::Absent;
 use super::{Store, quarantine, split};
 use crate::config::Config;
 
@@ -89,7 +90,7 @@ impl Store {
         let highest = remove_orphans(folder, &manifest, &mut findings).map_err(failed)?;
         let stopping: Arc<AtomicBool> = Arc::default();
         let objects = objects.map(|objects| objects.until(stopping.clone()));
-        let cold = objects.map(|objects| ColdStore::open(folder, &config, &mut manifest, recovery.damaged, objects));
+        let cold = objects.map(|objects| ColdStore::open(folder, &config, &manifest, objects));
         let cold = cold.transpose().map_err(failed)?;
         let catalog = open_splits(folder, &mut manifest, cold.as_ref(), &mut findings).map_err(failed)?;
         let mut progress = Progress::default();
@@ -130,6 +131,8 @@ fn open_splits(
 ) -> std::io::Result<Catalog> {
     let mut catalog = Catalog { directory: Arc::new(manifest.state().directory.clone()), ..Catalog::default() };
     let mut edits = Vec::new();
+    // Found to be so once, it is for all: a start must not wait for each of a thousand splits.
+    let mut is_away = false;
     for (name, meta) in &manifest.state().indexes {
         let mut state = IndexState {
             uuid: meta.uuid.clone(),
@@ -141,7 +144,7 @@ fn open_splits(
         };
         for split_meta in meta.splits.values() {
             if let Some(at) = &split_meta.cold {
-                match open_cold(cold, name, split_meta, at) {
+                match open_cold(cold, name, split_meta, at, &mut is_away) {
                     Ok(part) => state.parts.push(Arc::new(part)),
                     Err(reason) => {
                         findings.away.push(format!("a cold split of {name} can't be searched: {reason}"));
@@ -166,9 +169,17 @@ fn open_splits(
     Ok(catalog)
 }
 
-fn open_cold(cold: Option<&ColdStore>, name: &Arc<str>, split: &SplitMeta, at: &ColdMeta) -> Result<Part, String> {
+fn open_cold(
+    cold: Option<&ColdStore>,
+    name: &Arc<str>,
+    split: &SplitMeta,
+    at: &ColdMeta,
+    is_away: &mut bool,
+) -> Result<Part, String> {
     let cold = cold.ok_or("its files are on an object store, and `indexer.cold.url` does not say where")?;
-    cold.open_split(name, split, at).map_err(|error: ColdError| error.to_string())
+    let opened = if *is_away { cold.open_unasked(name, split, at) } else { cold.open_split(name, split, at) };
+    *is_away |= matches!(&opened, Err(ColdError::Objects(ObjectError::Away { .. })));
+    opened.map_err(|error| error.to_string())
 }
 
 /// The mapping that was put for an index. One of a newer program may have what this one can't read.

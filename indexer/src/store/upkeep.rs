@@ -11,7 +11,6 @@ use logmill_core::StatusBoard;
 use logmill_core::retry::Backoff;
 
 use super::Store;
-use super::cold::ColdError;
 use super::inventory::Found;
 use crate::config::DiskPolicy;
 use crate::ingest::watermark::REMEMBERED_DAYS;
@@ -193,33 +192,26 @@ fn keep_cold(store: &Store, board: &StatusBoard, stop: &AtomicBool) {
     let mut backoff = Backoff::new(COLD_TICK, Duration::from_secs(30));
     let mut swept: Option<Instant> = None;
     while !stop.load(Ordering::Acquire) {
-        let mut work = || -> Result<bool, ColdError> {
-            store.reopen_absent()?;
-            removed.add(store.remove_cold()? as u64);
-            if swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
-                let left = store.sweep_cold()?;
-                if left > 0 {
-                    tracing::info!(splits = left, "removed from the object store what no manifest names");
-                }
-                removed.add(left as u64);
-                swept = Some(Instant::now());
-            }
-            let now = Timestamp::now();
-            let rewritten = store.rewrite_cold_erased(now.as_millisecond())?;
-            rewrites.add(u64::from(rewritten));
-            let moved = store.freeze_one(i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX))?;
-            frozen.add(u64::from(moved));
-            Ok(rewritten || moved)
-        };
-        match work() {
-            Ok(true) => backoff.reset(),
-            Ok(false) => {
-                backoff.reset();
+        let sweep = swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY);
+        let round = store.cold_round(Timestamp::now(), sweep);
+        removed.add(round.removed);
+        rewrites.add(round.rewritten);
+        frozen.add(round.frozen);
+        if round.swept {
+            swept = Some(Instant::now());
+        }
+        let has_moved = round.rewritten + round.frozen > 0;
+        if has_moved || round.failed.is_none() {
+            backoff.reset();
+        }
+        match round.failed {
+            None if has_moved => {}
+            None => {
                 board.set_problem("cold", None);
                 std::thread::sleep(COLD_TICK);
             }
-            Err(_) if stop.load(Ordering::Acquire) => return,
-            Err(error) => {
+            Some(_) if stop.load(Ordering::Acquire) => return,
+            Some(error) => {
                 tracing::warn!(%error, "cold splits wait for the object store");
                 board.set_problem("cold", Some(format!("cold splits wait: {error}")));
                 pause(backoff.next_delay(), stop);

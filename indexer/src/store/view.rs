@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::cold::Absent;
+use super::manifest::SplitMeta;
 use super::part::Part;
 use super::registry::Mapping;
 
@@ -17,6 +17,14 @@ pub(crate) struct View {
     pub(crate) absent: Vec<(Arc<str>, Arc<Absent>)>,
     /// The types of every chosen index, also of those without parts.
     pub(crate) mappings: BTreeMap<Arc<str>, Arc<Mapping>>,
+}
+
+/// A split of the manifest that can't be searched for now.
+#[derive(Clone, Debug)]
+pub(crate) struct Absent {
+    pub(crate) split: SplitMeta,
+    /// Why not.
+    pub(crate) reason: String,
 }
 
 /// What `_cat/indices` tells of an index.

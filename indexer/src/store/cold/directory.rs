@@ -12,7 +12,7 @@ use tantivy::directory::{Directory, FileHandle, OwnedBytes, WatchCallback, Watch
 
 use super::cache::{BLOCK_BYTES, BlockCache, BlockKey};
 use super::head::{Head, HeadFile};
-use crate::query::limits::interrupted;
+use crate::interrupt::interrupted;
 use crate::store::objects::{ObjectError, Objects, PIECE_BYTES, piece_of};
 
 /// Neighbouring blocks that are missing are fetched together up to this size: the request's latency is paid once, and

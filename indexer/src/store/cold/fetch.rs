@@ -23,7 +23,7 @@ impl ColdStore {
         to: &Path,
         go_on: &dyn Fn() -> bool,
     ) -> Result<u64, ObjectError> {
-        fetch_split(&self.objects, &cold.key, split, to, go_on)
+        self.surely(&cold.key, &|| fetch_split(&self.objects, &cold.key, split, to, go_on))
     }
 
     /// Reads a split and compares it with what was written.
@@ -36,7 +36,8 @@ impl ColdStore {
         split: &SplitMeta,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), ObjectError> {
-        split.files.iter().try_for_each(|file| verify_file(&self.objects, &cold.key, file, go_on))
+        let verify = |file| self.surely(&cold.key, &|| verify_file(&self.objects, &cold.key, file, go_on));
+        split.files.iter().try_for_each(verify)
     }
 
     /// Fetches the file that says which records of the bus a damaged split held, if that is whole.

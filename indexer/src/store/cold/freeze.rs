@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::{ColdStore, HEAD, head};
 use crate::config::Cold;
-use crate::store::catalog::uuid;
 use crate::store::manifest::{ColdMeta, Edit, SplitFile, SplitMeta};
 use crate::store::objects::{ObjectError, upload_split};
 use crate::store::part::{Part, Place};
 use crate::store::pending::Ticket;
+use crate::store::uuid::uuid;
 use crate::store::{FlushError, Store, failpoint, retention, split};
 
 /// A split could not be moved, or not be searched where it is.
@@ -67,14 +67,17 @@ impl Store {
 
     fn freeze(&self, cold: &ColdStore, part: &Arc<Part>) -> Result<(), ColdError> {
         let Some(meta) = self.split_meta(&part.index, part.id) else { return Ok(()) };
+        let name = self.make_cold_name(cold)?;
         self.check_sources(std::slice::from_ref(part))?;
         let folder = split::folder_of(&self.splits_folder(), meta.id);
         let head = head::build(&folder, &meta)?;
-        let key = format!("{}/{:016x}-{}", cold.id, meta.id, uuid());
+        let key = format!("{name}/{:016x}-{}", meta.id, uuid());
         let file = SplitFile { name: HEAD.to_owned(), bytes: head.len() as u64, crc32c: crc32c::crc32c(&head) };
         let to = ColdMeta { key, head: file };
         failpoint::hit("cold.before_upload");
-        let opened = match self.upload(cold, part, &meta, &to, head) {
+        // The place may have been taken away meanwhile, and then all of it lies elsewhere.
+        let uploaded = self.upload(cold, part, &meta, &to, head);
+        let opened = match uploaded.and_then(|opened| Ok(cold.check_marker(&name).map(|()| opened)?)) {
             Ok(opened) => opened,
             Err(error) => {
                 cold.forget(meta.id, &to);

@@ -3,11 +3,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use super::{ColdError, ColdStore, Known, head_name, named};
 use crate::store::manifest::{ColdMeta, SplitMeta};
 use crate::store::objects::{ObjectError, delete_split};
 use crate::store::{Store, failpoint};
+
+/// One split that does not answer must not keep others from being tried; a store that is away must not be asked for
+/// each of a thousand.
+const REOPEN_MAX: Duration = Duration::from_secs(30);
+
+/// The key of the split that an object belongs to; what lies beside the splits belongs to none.
+fn key_of(name: &str) -> Option<&str> {
+    name.rsplit_once('/').map(|(key, _)| key).filter(|key| key.contains('/'))
+}
+
+/// The split of a key.
+fn split_of(key: &str) -> Option<u64> {
+    let (split, _) = head_name(key).split_once('-')?;
+    u64::from_str_radix(split, 16).ok()
+}
 
 impl ColdStore {
     /// A split no longer counts: it goes from the object store when nobody reads it any more. Does nothing for
@@ -63,31 +79,37 @@ impl Store {
     /// When the object store refuses.
     pub(crate) fn sweep_cold(&self) -> Result<usize, ColdError> {
         let Some(cold) = &self.cold else { return Ok(0) };
-        let there: BTreeSet<String> = {
-            let folder = |name: String| name.rsplit_once('/').map(|(folder, _)| folder.to_owned());
-            cold.objects.list(&cold.id)?.into_iter().filter_map(|(name, _)| folder(name)).collect()
-        };
-        let wanted: BTreeSet<String> = {
-            let manifest = self.manifest.lock();
+        let Some(name) = self.cold_name(cold)? else { return Ok(0) };
+        let there: BTreeSet<String> =
+            cold.objects.list(&name)?.iter().filter_map(|(name, _)| key_of(name)).map(str::to_owned).collect();
+        let (wanted, damaged): (BTreeSet<String>, BTreeSet<u64>) = {
+            let mut manifest = self.manifest.lock();
+            // After a crash a record in doubt may name what the state does not.
+            manifest.settle()?;
             let doomed = cold.doomed.lock();
             let named = named(manifest.state()).map(|(_, cold)| cold.key.clone());
             // Those that are doomed and still read go later.
-            named.chain(doomed.iter().map(|one| one.key.clone())).collect()
+            let wanted = named.chain(doomed.iter().map(|one| one.key.clone())).collect();
+            (wanted, manifest.state().quarantine.keys().copied().collect())
         };
         let mut gone = 0;
         for key in there.difference(&wanted) {
+            // The record that it went cold may be what was lost: then this is all that is left of it.
+            if split_of(key).is_some_and(|split| damaged.contains(&split)) {
+                continue;
+            }
             delete_split(&cold.objects, key)?;
             gone += 1;
         }
         Ok(gone)
     }
 
-    /// Opens cold splits that could not be opened before; gives how many are still away.
+    /// Opens cold splits that could not be opened before.
     ///
     /// # Errors
-    /// When the last of them can't be opened either.
-    pub(crate) fn reopen_absent(&self) -> Result<usize, ColdError> {
-        let Some(cold) = &self.cold else { return Ok(0) };
+    /// When one of them can't be opened either, as the first of these has it.
+    pub(crate) fn reopen_absent(&self) -> Result<(), ColdError> {
+        let Some(cold) = &self.cold else { return Ok(()) };
         let absent: Vec<(Arc<str>, SplitMeta)> = {
             let catalog = self.catalog.load();
             let of = |(name, state): (&Arc<str>, &crate::store::catalog::IndexState)| {
@@ -96,20 +118,31 @@ impl Store {
             };
             catalog.indexes.iter().flat_map(of).collect()
         };
+        let began = Instant::now();
+        let mut done = Ok(());
         for (index, split) in absent {
-            let Some(at) = &split.cold else { continue };
-            let part = cold.open_split(&index, &split, at)?;
-            // Its documents may have been deleted while it was away, by what the manifest has: by nobody else.
-            let manifest = self.manifest.lock();
-            let known = manifest.state().indexes.get(&index).and_then(|known| known.splits.get(&split.id)).cloned();
-            let part = known.map(|known| part.without(&known.deleted)).transpose()?;
-            self.change(|catalog, _| {
-                if let Some(state) = catalog.indexes.get_mut(&index) {
-                    state.absent.retain(|absent| absent.split.id != split.id);
-                    state.parts.extend(part.map(Arc::new));
-                }
-            });
+            let reopened = self.reopen(cold, &index, &split);
+            done = done.and(reopened);
+            if done.is_err() && began.elapsed() > REOPEN_MAX {
+                break;
+            }
         }
-        Ok(0)
+        done
+    }
+
+    fn reopen(&self, cold: &ColdStore, index: &Arc<str>, split: &SplitMeta) -> Result<(), ColdError> {
+        let Some(at) = &split.cold else { return Ok(()) };
+        let part = cold.open_split(index, split, at)?;
+        // Its documents may have been deleted while it was away, by what the manifest has: by nobody else.
+        let manifest = self.manifest.lock();
+        let known = manifest.state().indexes.get(index).and_then(|known| known.splits.get(&split.id)).cloned();
+        let part = known.map(|known| part.without(&known.deleted)).transpose()?;
+        self.change(|catalog, _| {
+            if let Some(state) = catalog.indexes.get_mut(index) {
+                state.absent.retain(|absent| absent.split.id != split.id);
+                state.parts.extend(part.map(Arc::new));
+            }
+        });
+        Ok(())
     }
 }

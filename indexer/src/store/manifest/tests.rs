@@ -139,6 +139,60 @@ fn a_damaged_middle_is_told_and_kept_aside() {
     assert_eq!(std::fs::read(folder.path().join("manifest.damaged")).unwrap(), bytes);
 }
 
+/// A block that was never written, or torn, wherever it begins: the records behind it make it damage, and then the name
+/// under which cold splits are kept is given up, for nobody knows any more which there are.
+#[test]
+fn zeros_in_the_middle_are_damage_and_at_the_end_a_torn_tail() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut manifest, _) = Manifest::open(folder.path()).unwrap();
+    let path = folder.path().join("manifest");
+    let length = || std::fs::metadata(&path).unwrap().len() as usize;
+    manifest.append(&Edit::StoreId("s".into())).unwrap();
+    let start = length();
+    for edit in edits() {
+        manifest.append(&edit).unwrap();
+    }
+    let last = length();
+    manifest.append(&flush(9)).unwrap();
+    drop(manifest);
+    let whole = std::fs::read(&path).unwrap();
+    for from in (start..last).step_by(7) {
+        for to in [from + 1, from + 40, last] {
+            let mut bytes = whole.clone();
+            bytes[from..to.min(last)].fill(0);
+            if bytes == whole {
+                continue;
+            }
+            std::fs::write(&path, &bytes).unwrap();
+            let (manifest, recovery) = Manifest::open(folder.path()).unwrap();
+            assert!(recovery.damaged, "{from}..{to}");
+            assert_eq!(manifest.state().store_id, None);
+        }
+        let mut bytes = whole.clone();
+        bytes[from..].fill(0);
+        std::fs::write(&path, &bytes).unwrap();
+        let (manifest, recovery) = Manifest::open(folder.path()).unwrap();
+        assert!(!recovery.damaged && recovery.cut_bytes > 0, "{from}..");
+        assert_eq!(manifest.state().store_id.as_deref(), Some("s"));
+    }
+}
+
+#[test]
+fn what_an_append_in_doubt_left_is_gone_once_that_is_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut manifest, _) = Manifest::open(folder.path()).unwrap();
+    manifest.append(&flush(1)).unwrap();
+    let expected = manifest.state().clone();
+    manifest.append_in_doubt(&flush(2));
+    let in_the_way = folder.path().join("manifest.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    assert!(manifest.settle().is_err() && manifest.settle().is_err());
+    std::fs::remove_dir(&in_the_way).unwrap();
+    manifest.settle().unwrap();
+    drop(manifest);
+    assert_eq!(Manifest::open(folder.path()).unwrap().0.state(), &expected);
+}
+
 #[test]
 fn foreign_and_newer_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -209,6 +209,38 @@ fn whoever_waits_can_go_and_a_dead_store_is_not_asked_again_and_again() {
 }
 
 #[test]
+fn whoever_went_before_an_answer_has_not_found_a_dead_store_alive() {
+    let folder = tempfile::tempdir().unwrap();
+    let (objects, faults) = faulty(folder.path());
+    let long_ago = Instant::now().checked_sub(AWAY_FOR).unwrap();
+    *objects.away_since() = Some((long_ago, "dead".to_owned()));
+    faults.delay_ms.store(60_000, Ordering::Relaxed);
+    assert!(matches!(objects.read("a", 0..1, &|| false), Err(ObjectError::Cancelled)));
+    assert_eq!(*objects.away_since(), Some((long_ago, "dead".to_owned())));
+    faults.delay_ms.store(0, Ordering::Relaxed);
+    assert!(matches!(objects.read("a", 0..1, &|| true), Err(ObjectError::Missing(_))));
+    assert_eq!(*objects.away_since(), None, "who says that there is nothing is there");
+}
+
+#[test]
+fn many_steps_may_take_longer_than_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (objects, _) = faulty(folder.path());
+    let run = |alive: Arc<AtomicBool>, shown: Arc<AtomicBool>| {
+        objects.wait_alive("a", Duration::from_millis(600), &|| true, &alive, async move {
+            for _ in 0..8 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                shown.store(true, Ordering::Release);
+            }
+            Ok(())
+        })
+    };
+    let alive: Arc<AtomicBool> = Arc::default();
+    assert!(run(alive.clone(), alive).is_ok());
+    assert!(matches!(run(Arc::default(), Arc::default()), Err(ObjectError::Away { .. })));
+}
+
+#[test]
 fn names_of_buckets_are_checked_and_hosts_carry_them() {
     for (url, fine) in [("s3://logs", true), ("s3://Logs", false), ("s3://a", false), ("gs://logs", false)] {
         assert_eq!(Objects::at_url(url, &S3::default()).is_ok(), fine, "{url}");

@@ -9,26 +9,14 @@ use bytes::Bytes;
 use super::SnapshotError;
 use crate::config::S3;
 use crate::store::manifest::SplitMeta;
-use crate::store::objects::{
-    Bucket, ObjectError, Objects, delete_split, fetch_split, holds_split, is_address, upload_split,
-};
+use crate::store::objects::{Bucket, ObjectError, Objects, delete_split, fetch_split, holds_split, upload_split};
 
 /// What a snapshot of a thousand indexes is described in is a few MiB.
 const DESCRIPTION_BYTES_MAX: u64 = 256 << 20;
 
-/// The place that settings mean, when it may be used: a service that the configuration names, or Amazon's. Whoever
-/// may register a repository must not be able to send our requests to any address.
+/// The place that settings mean, when it may be used.
 pub(super) fn allowed(access: &S3, bucket: &Bucket) -> Result<Bucket, SnapshotError> {
-    if let Some(endpoint) = &bucket.endpoint {
-        let host = endpoint.split("://").nth(1).unwrap_or_default();
-        let host = host.split(['/', ':']).next().unwrap_or_default();
-        let is_known = access.endpoint.as_ref() == Some(endpoint)
-            || endpoint.starts_with("https://") && (host == "amazonaws.com" || host.ends_with(".amazonaws.com"));
-        if !is_address(endpoint) || !is_known {
-            let reason = format!("[endpoint] [{endpoint}] is not the one that indexer.s3.endpoint names");
-            return Err(SnapshotError::Refused(reason));
-        }
-    }
+    bucket.check(access).map_err(|error| SnapshotError::Refused(error.to_string()))?;
     if bucket.base_path.split('/').any(|part| part == "..") {
         return Err(SnapshotError::Refused("[base_path] must be without [..]".to_owned()));
     }
@@ -48,7 +36,7 @@ fn folder_of(index_uuid: &str, split: u64) -> String {
 
 impl Remote {
     pub(super) fn prepare(&self) -> Result<(), SnapshotError> {
-        let trial = format!("trial-{}.tmp", crate::store::catalog::uuid());
+        let trial = format!("trial-{}.tmp", crate::store::uuid::uuid());
         self.0.put(&trial, Bytes::from_static(b"trial"), &always)?;
         Ok(self.0.delete(&[trial])?)
     }
@@ -91,6 +79,11 @@ impl Remote {
 
     pub(super) fn holds(&self, index_uuid: &str, split: &SplitMeta) -> Result<bool, SnapshotError> {
         Ok(holds_split(&self.0, &folder_of(index_uuid, split.id), split)?)
+    }
+
+    /// Whether there is anything under a split's name.
+    pub(super) fn has_any(&self, index_uuid: &str, split: &SplitMeta) -> Result<bool, SnapshotError> {
+        Ok(!self.0.list(&folder_of(index_uuid, split.id))?.is_empty())
     }
 
     pub(super) fn keep(

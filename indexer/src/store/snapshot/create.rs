@@ -67,6 +67,7 @@ impl Store {
                 if repository.holds(&meta.uuid, split)? {
                     continue;
                 }
+                repository.check_free(&meta.uuid, split)?;
                 let folder = split::folder_of(&held.folder, split.id);
                 if let Some(cold) = &split.cold {
                     // By way of the disk: it is compared there, and the repository may be anywhere.
@@ -84,7 +85,7 @@ impl Store {
         }
         let described = Described {
             name: name.to_owned(),
-            uuid: crate::store::catalog::uuid().to_string(),
+            uuid: crate::store::uuid::uuid().to_string(),
             started_ms,
             ended_ms: now_ms(),
             program: env!("CARGO_PKG_VERSION").to_owned(),

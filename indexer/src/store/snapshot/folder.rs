@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-use super::repository::folder_name;
 use super::{SnapshotError, at};
 use crate::store::manifest::{SplitMeta, sync_folder};
 
@@ -112,6 +111,11 @@ impl Folder {
         is_there(&self.split(index_uuid, split), split)
     }
 
+    /// Whether there is anything under a split's name.
+    pub(super) fn has_any(&self, index_uuid: &str, split: &SplitMeta) -> bool {
+        self.split(index_uuid, split).exists()
+    }
+
     pub(super) fn keep(
         &self,
         index_uuid: &str,
@@ -196,4 +200,9 @@ fn is_there(folder: &Path, split: &SplitMeta) -> bool {
         .files
         .iter()
         .all(|file| std::fs::metadata(folder.join(&file.name)).is_ok_and(|found| found.len() == file.bytes))
+}
+
+/// What the folder of a split is called, and its name in a bucket.
+pub(super) fn folder_name(index_uuid: &str, split: u64) -> String {
+    format!("{index_uuid}-{split:016x}")
 }

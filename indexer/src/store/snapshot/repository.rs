@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Remote;
-use super::folder::Folder;
+use super::folder::{Folder, folder_name};
 use super::{SnapshotError, at};
 use crate::config::S3;
 use crate::store::manifest::{IndexMeta, Location, SplitMeta};
@@ -72,6 +72,32 @@ impl Repository {
             Place::Folder(folder) => Ok(folder.holds(index_uuid, split)),
             Place::Bucket(bucket) => bucket.holds(index_uuid, split),
         }
+    }
+
+    /// Refuses to write over files that a snapshot names: a store that was put back to an older state gives numbers
+    /// again that it has given before.
+    pub(super) fn check_free(&self, index_uuid: &str, split: &SplitMeta) -> Result<(), SnapshotError> {
+        let has_any = match self.open()? {
+            Place::Folder(folder) => folder.has_any(index_uuid, split),
+            Place::Bucket(bucket) => bucket.has_any(index_uuid, split)?,
+        };
+        // Only then are all descriptions worth reading.
+        let names = if has_any { self.names()? } else { Vec::new() };
+        for name in names {
+            let described = match self.read(&name) {
+                Err(SnapshotError::Damaged(_)) => continue,
+                read => read?,
+            };
+            let of_index = described.indexes.values().filter(|meta| *meta.uuid == *index_uuid);
+            let mut known = of_index.filter_map(|meta| meta.splits.get(&split.id));
+            if known.any(|known| known.files != split.files) {
+                return Err(SnapshotError::Refused(format!(
+                    "[{}:{name}] has other files under the name of one of the splits; use another repository",
+                    self.name
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Copies a split here from its folder, comparing each file with what was written. Gives the bytes.
@@ -183,10 +209,6 @@ impl Default for Described {
             indexes: BTreeMap::new(),
         }
     }
-}
-
-pub(super) fn folder_name(index_uuid: &str, split: u64) -> String {
-    format!("{index_uuid}-{split:016x}")
 }
 
 fn is_name(name: &str) -> bool {

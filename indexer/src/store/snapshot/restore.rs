@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Described, Repository, SnapshotError, at};
-use crate::store::catalog::{IndexState, uuid};
+use crate::store::catalog::IndexState;
 use crate::store::manifest::{Edit, IndexMeta, SplitMeta};
 use crate::store::part::Place;
+use crate::store::uuid::uuid;
 use crate::store::{Store, names, split};
 
 /// What is to be restored: the name in the snapshot, and the name that it gets.

@@ -116,6 +116,42 @@ fn damage_and_lies_are_found() {
     assert_eq!(splits_kept(folder.path()), 0);
 }
 
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn a_store_put_back_to_an_older_state_spoils_no_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, older) = (folder.path().join("store"), folder.path().join("older"));
+    let store = open(folder.path());
+    store.register_repository("keep", &Location::Folder("keep".into())).unwrap();
+    add(&store, "logs-a", 0..5);
+    store.flush().unwrap();
+    drop(store);
+    copy(&data, &older);
+    let store = open(folder.path());
+    add(&store, "logs-a", 5..100);
+    make(&store, "one").unwrap();
+    let expected = numbers(&store, "logs-a");
+    drop(store);
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&older, &data).unwrap();
+    let store = open(folder.path());
+    add(&store, "logs-a", 500..595);
+    assert!(matches!(make(&store, "two"), Err(SnapshotError::Refused(_))));
+    restore(&store, "one", &[("logs-a", "logs-b")]).unwrap();
+    assert_eq!(numbers(&store, "logs-b"), expected);
+    store.delete_snapshot(&store.repository("keep").unwrap(), "one").unwrap();
+    make(&store, "two").unwrap();
+}
+
 #[test]
 fn only_allowed_folders_are_taken() {
     let folder = tempfile::tempdir().unwrap();
