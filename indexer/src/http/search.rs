@@ -214,8 +214,9 @@ pub(super) async fn run(api: &Api, asked: Asked, request: SearchRequest) -> Resu
     Ok(found)
 }
 
-/// A search that looks at more documents than this, all told, is a dear one: about a tenth of a second.
-const CHEAP_DOCS_MAX: u64 = 2_000_000;
+/// A search that looks at more documents than this, all told, is a dear one: about a fifth of a second. Ten million
+/// are paged through in 50 to 90 ms, and counted by an aggregation in 120 to 330.
+const CHEAP_DOCS_MAX: u64 = 30_000_000;
 
 /// What a search is expected to cost, by the documents that it must look at and what it does with each.
 pub(super) fn lane(api: &Api, asked: &Asked, request: &SearchRequest) -> Lane {
