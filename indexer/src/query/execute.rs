@@ -250,6 +250,10 @@ impl<'r> Run<'r> {
             None
         };
         self.walk(part, weight.as_ref(), &mut sieve, top.as_mut(), collector.as_mut(), allowance)?;
+        if self.stopped == Some(Stopped::Cancelled) {
+            // Nobody is told of it: putting together what was collected may take longer than collecting.
+            return Ok(());
+        }
         if let Some(top) = top {
             let mut found = top.into_found(place)?;
             self.found.append(&mut found);

@@ -18,7 +18,7 @@ use crate::aggregate::read;
 use crate::aggregate::shown::{Answer, Shown};
 use crate::query::columns::{NumberKind, Values, each_value};
 use crate::query::error::EsError;
-use crate::query::limits::Allowance;
+use crate::query::limits::{Allowance, Stopped};
 use crate::query::parse::plain_text;
 use crate::query::pattern::Bits;
 use crate::query::strict::Members;
@@ -189,6 +189,10 @@ impl Collect for DistinctCollector<'_> {
                 add_texts(column, &ords, distinct)?;
             }
             for (distinct, ords) in self.hashes.iter_mut().zip(std::mem::take(&mut self.others)) {
+                // Many owners' values to look up take seconds.
+                if self.allowance.stopped() == Some(Stopped::Cancelled) {
+                    return Err(EsError::cancelled());
+                }
                 let mut ords: Vec<u64> = ords.into_keys().collect();
                 ords.sort_unstable();
                 add_texts(column, &ords, distinct)?;
