@@ -181,6 +181,24 @@ class Logmill:
         return ids
 
 
+def compare_at_rest(installation, written, timeout):
+    """`compare` once nothing has come for a while: the members of a group that were killed one after the other, brokers
+    that began anew among them, hold up the living for some ten seconds each, so what is missing is waited for longer."""
+    rest = {"count": -1, "since": time.monotonic()}
+
+    def result():
+        now = installation.count()
+        if now != rest["count"]:
+            rest.update(count=now, since=time.monotonic())
+        still = time.monotonic() - rest["since"]
+        if now == 0 or still < 15:
+            return None
+        found = compare(installation.line_ids(), written)
+        return found if still > 60 or not found[0] else None
+
+    return wait_for("the index to come to rest", result, timeout=timeout, every=1)
+
+
 def start_without_inputs(folder):
     """The whole chain in one process that reads no files: for what comes in by its protocols."""
     installation = Logmill(folder)

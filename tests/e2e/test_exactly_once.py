@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import STAGES, compare, ledger_ids, wait_for
+from harness import STAGES, compare_at_rest, ledger_ids, wait_for
 
 RATE = int(os.environ.get("EXACTLY_ONCE_RATE", "5000"))
 SECONDS = int(os.environ.get("EXACTLY_ONCE_SECONDS", "60"))
@@ -50,16 +50,7 @@ def test_no_line_is_lost_or_doubled(logmill, tmp_path, seed):
     written = ledger_ids(ledger)
     assert len(written) >= RATE * SECONDS * 0.9, "the generator did not keep its rate"
     # Multi-line events hold several lines, so ids are counted, not events; when the count rests, it is over.
-    settled = {"count": -1, "since": time.monotonic()}
-
-    def at_rest():
-        now = logmill.count()
-        if now != settled["count"]:
-            settled.update(count=now, since=time.monotonic())
-        return now > 0 and time.monotonic() - settled["since"] > 15
-
-    wait_for("the index to come to rest", at_rest, timeout=240, every=1)
-    lost, doubled, invented = compare(logmill.line_ids(), written)
+    lost, doubled, invented = compare_at_rest(logmill, written, timeout=240)
     print(f"seed {seed}: {len(written)} lines, {len(killed)} kills {killed}: lost {len(lost)}, doubled {len(doubled)}")
     assert (len(lost), len(doubled), len(invented)) == (0, 0, 0), (
         f"lost {lost[:10]} doubled {doubled[:10]} invented {invented[:10]} of {len(written)}; kills: {killed}"

@@ -12,7 +12,7 @@ import pytest
 import requests
 from kafka import KafkaConsumer
 
-from harness import Logmill, compare, free_ports, ledger_ids, wait_for
+from harness import Logmill, compare_at_rest, free_ports, ledger_ids, wait_for
 from test_exactly_once import inputs
 
 RATE, SECONDS = 3000, 30
@@ -58,16 +58,7 @@ def test_exact_under_kills_of_writer_and_engine(logmill, remote, tmp_path):
         installation.start(victim)
     assert logmill.processes.pop("generate").wait(60) == 0
     written = ledger_ids(ledger)
-    settled = {"count": -1, "since": time.monotonic()}
-
-    def at_rest():
-        now = remote.count()
-        if now != settled["count"]:
-            settled.update(count=now, since=time.monotonic())
-        return now > 0 and time.monotonic() - settled["since"] > 15
-
-    wait_for("the engine to come to rest", at_rest, timeout=180, every=1)
-    lost, doubled, invented = compare(remote.line_ids(), written)
+    lost, doubled, invented = compare_at_rest(remote, written, timeout=180)
     print(f"{len(written)} lines, kills: {killed}: lost {len(lost)}, doubled {len(doubled)}; {stage(logmill, 'indexer')['counters']}")
     assert (len(lost), len(doubled), len(invented)) == (0, 0, 0), (lost[:5], doubled[:5], invented[:5], killed)
     wait_for("no lag", lambda: stage(logmill, "indexer")["gauges"].get("lag_events") == 0)
