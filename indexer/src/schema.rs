@@ -26,6 +26,11 @@ pub(crate) const MESSAGE: &str = "message";
 /// Lists the paths whose value did not fit its type; kept in [`Fields::keyword`].
 pub(crate) const IGNORED: &str = "_ignored";
 
+/// The column of [`Fields::time`].
+pub(crate) const TIME: &str = "time";
+/// The column of [`Fields::order`].
+pub(crate) const ORDER: &str = "order";
+
 /// How often a document was written, beyond once; kept in [`Fields::keyword`]. It is no part of the source.
 pub(crate) const VERSION: &str = "_version";
 
@@ -48,6 +53,8 @@ pub(crate) struct Fields {
     pub(crate) present: Field,
     /// The record's value, byte for byte.
     pub(crate) source: Field,
+    /// What the events of a part are sorted by, where that is more than their time. Fast.
+    pub(crate) order: Field,
 }
 
 /// The schema and its fields.
@@ -65,10 +72,8 @@ pub(crate) fn schema() -> &'static (Schema, Fields) {
             .set_fieldnorms(false);
         let mut builder = Schema::builder();
         let fields = Fields {
-            time: builder.add_date_field(
-                "time",
-                DateOptions::default().set_fast().set_precision(DateTimePrecision::Nanoseconds),
-            ),
+            time: builder
+                .add_date_field(TIME, DateOptions::default().set_fast().set_precision(DateTimePrecision::Nanoseconds)),
             seq: builder.add_u64_field("seq", FAST),
             id: builder
                 .add_text_field("id", TextOptions::default().set_indexing_options(raw.clone()).set_fast(RAW_TOKENIZER)),
@@ -86,8 +91,21 @@ pub(crate) fn schema() -> &'static (Schema, Fields) {
             ),
             present: builder.add_text_field("present", TextOptions::default().set_indexing_options(raw)),
             source: builder.add_bytes_field("source", BytesOptions::default().set_stored()),
+            order: builder.add_bytes_field(ORDER, BytesOptions::default().set_fast()),
         };
         (builder.build(), fields)
+    })
+}
+
+/// The schema before it had [`Fields::order`]; all other fields are the same.
+pub(crate) fn earlier_schema() -> &'static Schema {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let mut builder = Schema::builder();
+        for (_, entry) in schema().0.fields().filter(|(_, entry)| entry.name() != ORDER) {
+            builder.add_field(entry.clone());
+        }
+        builder.build()
     })
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod catalog;
 pub(crate) mod cold;
 pub(crate) mod directory;
 mod docstore;
+mod earlier;
 mod erase;
 pub(crate) mod facts;
 mod failpoint;
@@ -21,6 +22,7 @@ mod merge;
 pub(crate) mod names;
 pub(crate) mod objects;
 mod open;
+pub(crate) mod order;
 mod paced;
 pub(crate) mod part;
 mod pending;
@@ -66,6 +68,7 @@ pub(crate) use flush::FlushError;
 use manifest::{Edit, IndexMeta, Manifest, MarkMeta};
 pub(crate) use names::{Expand, NoSuchIndex};
 pub(crate) use open::OpenError;
+use order::Order;
 pub(crate) use part::Part;
 use part::{PartId, Place};
 use pending::Pending;
@@ -265,6 +268,17 @@ impl Store {
     /// The uuid and types of an index, when there is one.
     pub(crate) fn index_types(&self, name: &str) -> Option<(Arc<str>, Arc<Mapping>)> {
         self.catalog.load().indexes.get(name).map(|index| (index.uuid.clone(), index.mapping.clone()))
+    }
+
+    /// The order of the events of an index that is there or is to come.
+    pub(crate) fn order_of(&self, name: &str) -> Order {
+        let catalog = self.catalog.load();
+        let order = match catalog.indexes.get(name) {
+            Some(index) => Order::of(&index.facts.settings),
+            None => Order::of(&amend::birth(&catalog.directory, name).settings),
+        };
+        // Refused when the index or its template was made; what is there from before is not sorted.
+        order.unwrap_or_default()
     }
 
     /// How many indexes there are.

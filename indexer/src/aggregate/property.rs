@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::query::tests::search;
-use crate::store::testing::store_of;
+use crate::store::testing::store_in_some_order;
 
 /// 2026-02-27: February and March are near.
 const START_MS: i64 = 1_772_150_400_000;
@@ -152,7 +152,7 @@ proptest! {
         docs_a_part in 1usize..30,
     ) {
         let events: Vec<Value> = std::iter::once(first()).chain(more).collect();
-        let store = store_of("logs-a", &events, docs_a_part);
+        let store = store_in_some_order("logs-a", &events, docs_a_part);
         let living = living(&events);
         let matching: Vec<&Value> = living.iter().filter(|event| naive::matches(event, &query)).collect();
         for tree in trees {
@@ -173,7 +173,7 @@ proptest! {
         size in 1usize..8,
     ) {
         let events: Vec<Value> = std::iter::once(first()).chain(more).collect();
-        let store = store_of("logs-a", &events, docs_a_part);
+        let store = store_in_some_order("logs-a", &events, docs_a_part);
         let living = living(&events);
         let expected = naive::combinations(&fields, descending, missing, &living);
         let order = if descending { "desc" } else { "asc" };
@@ -206,7 +206,7 @@ proptest! {
         docs_a_part in 1usize..30,
     ) {
         let events: Vec<Value> = std::iter::once(first()).chain(more).collect();
-        let store = store_of("logs-a", &events, docs_a_part);
+        let store = store_in_some_order("logs-a", &events, docs_a_part);
         let found = search(&store, json!({"size": 0, "aggs": {"a": {"auto_date_histogram": {"field": "@timestamp", "buckets": target}}}}));
         let mut times: Vec<i64> = living(&events).iter().map(naive::time).collect();
         times.sort_unstable();
@@ -236,7 +236,7 @@ proptest! {
         docs_a_part in 1usize..30,
     ) {
         let events: Vec<Value> = std::iter::once(first()).chain(more).collect();
-        let store = store_of("logs-a", &events, docs_a_part);
+        let store = store_in_some_order("logs-a", &events, docs_a_part);
         let found = search(&store, json!({"size": 0, "aggs": {
             "a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "6h"}, "aggs": {
                 "s": {"sum": {"field": "n"}},

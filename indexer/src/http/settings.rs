@@ -71,8 +71,9 @@ pub(super) async fn put(State(api): State<Api>, Indices(index): Indices, query: 
     let body = api.bodies.read_json(body).await?;
     let body = body.get("settings").cloned().unwrap_or(body);
     let asked = Settings::read(&body)?;
-    if asked.get("index.number_of_shards").is_some() {
-        return Err(EsError::argument("Can't update non dynamic settings [[index.number_of_shards]] for open indices"));
+    let names = asked.flat();
+    if let Some(name) = names.keys().find(|name| *name == "index.number_of_shards" || name.starts_with("index.sort.")) {
+        return Err(EsError::argument(format!("Can't update non dynamic settings [[{name}]] for open indices")));
     }
     super::changing(&api, move |store| {
         store.amend(|catalog| {

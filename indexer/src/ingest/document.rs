@@ -50,6 +50,8 @@ pub(crate) struct LogDocument {
     pub(crate) keywords: Vec<Leaf>,
     pub(crate) texts: Vec<Leaf>,
     pub(crate) present: Vec<Arc<str>>,
+    /// What it is sorted by in its part.
+    pub(crate) order: Option<Box<[u8]>>,
 }
 
 impl LogDocument {
@@ -76,6 +78,11 @@ impl LogDocument {
         if self.present.last().is_none_or(|last| !Arc::ptr_eq(last, path)) {
             self.present.push(path.clone());
         }
+    }
+
+    /// The values of the paths that are wanted, without texts.
+    pub(crate) fn keywords_of(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = LogValue<'_>> {
+        self.keywords.iter().filter(move |leaf| wanted(&leaf.path)).map(|leaf| self.value(leaf.value))
     }
 
     fn text(&self, stretch: Stretch) -> &str {
@@ -164,6 +171,7 @@ enum Next {
     Texts,
     Present(usize),
     Source,
+    Order,
     Nothing,
 }
 
@@ -188,7 +196,8 @@ impl<'d> FieldValues<'d> {
                 Some(path) => (Next::Present(at + 1), Some((fields.present, LogValue::Text(path)))),
                 None => (Next::Source, None),
             },
-            Next::Source => (Next::Nothing, Some((fields.source, LogValue::Bytes(&document.source)))),
+            Next::Source => (Next::Order, Some((fields.source, LogValue::Bytes(&document.source)))),
+            Next::Order => (Next::Nothing, document.order.as_deref().map(|key| (fields.order, LogValue::Bytes(key)))),
             Next::Nothing => return None,
         };
         self.next = next;

@@ -16,6 +16,7 @@ use super::parse::{self, RecordFacts};
 use super::watermark::Watermarks;
 use crate::store::building::{Building, Purpose};
 use crate::store::catalog::IndexState;
+use crate::store::order::Order;
 use crate::store::registry::Registry;
 use crate::store::{Batch, Store, names};
 
@@ -57,6 +58,7 @@ struct OpenIndex {
     uuid: Option<Arc<str>>,
     name: Arc<str>,
     registry: Registry,
+    order: Order,
     building: Option<Building>,
 }
 
@@ -222,6 +224,7 @@ impl Indexing {
             uuid: None,
             name: key.clone(),
             registry: Registry::new(Arc::default(), self.paths_max),
+            order: Order::default(),
             building: None,
         });
         if uuid.is_none() || open.uuid != uuid {
@@ -229,10 +232,11 @@ impl Indexing {
             let born = || IndexState::born(self.store.birth(name)).unwrap_or_default().mapping;
             let mapping = known.map_or_else(born, |(_, mapping)| mapping);
             open.registry = Registry::new(mapping, self.paths_max);
+            open.order = self.store.order_of(name);
             open.uuid = uuid;
         }
         let purpose = if self.is_straight { Purpose::Disk } else { Purpose::Memory };
-        open.building = Some(Building::new(key.clone(), purpose)?);
+        open.building = Some(Building::new(key.clone(), purpose, open.order.clone())?);
         Ok(key)
     }
 

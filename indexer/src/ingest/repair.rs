@@ -200,7 +200,10 @@ impl<'w> Work<'w> {
         let (document, _) = parse::document(&message.value, facts, &mut self.registry);
         let building = match &mut self.building {
             Some(building) => building,
-            none => none.insert(Building::new(self.damage.index.clone(), Purpose::Memory)?),
+            none => {
+                let order = self.store.order_of(&self.damage.index);
+                none.insert(Building::new(self.damage.index.clone(), Purpose::Memory, order)?)
+            }
         };
         building.add(document)?;
         self.restored += 1;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::tests::search;
-use crate::store::testing::store_of;
+use crate::store::testing::store_in_some_order;
 
 const WORDS: [&str; 6] = ["get", "Cart", "timeout", "user-12", "Zürich", "reset"];
 const LEVELS: [&str; 4] = ["info", "error", "Warn", "in fo"];
@@ -120,7 +120,7 @@ proptest! {
         queries in prop::collection::vec(query(), 1..6),
         docs_a_part in 1usize..20,
     ) {
-        let store = store_of("logs-a", &events, docs_a_part);
+        let store = store_in_some_order("logs-a", &events, docs_a_part);
         for ast in queries {
             let expected = expected(&events, &ast);
             for dsl in [ast.to_dsl(), json!({"query_string": {"query": ast.to_lucene(), "fields": ["message"]}})] {
@@ -141,7 +141,7 @@ proptest! {
         size in 1usize..7,
         descending: bool,
     ) {
-        let store = store_of("logs-a", &events, docs_a_part);
+        let store = store_in_some_order("logs-a", &events, docs_a_part);
         let matching = expected(&events, &ast);
         let found = search(&store, json!({"query": ast.to_dsl(), "size": 0, "aggs": {
             "tags": {"terms": {"field": "tags", "order": {"_key": "asc"}}, "aggs": {"took": {"stats": {"field": "took"}}}},

@@ -12,6 +12,7 @@ use super::facts::Facts;
 use super::manifest::{Amended, Edit};
 use super::mapping::Declared;
 use super::names::Expand;
+use super::order::Order;
 use super::{ChangeError, Store, meta_of, names};
 
 /// What is known of an index without its documents.
@@ -92,6 +93,9 @@ impl Store {
         }
         known.check_aliases(name, &facts)?;
         let (index, state): (Arc<str>, _) = (name.into(), IndexState::born(facts).map_err(ChangeError::Facts)?);
+        let order = Order::of(&state.facts.settings);
+        let checked = order.and_then(|order| order.check(&state.facts.settings, &state.mapping));
+        checked.map_err(|error| ChangeError::Facts(error.into()))?;
         manifest.append(&Edit::Create { index: index.clone(), meta: meta_of(&state) })?;
         self.change(|catalog, _| drop(catalog.indexes.insert(index, state)));
         self.epoch.fetch_add(1, Ordering::Release);

@@ -1,13 +1,14 @@
 //! The segment of an index that takes up documents until the next tick.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use tantivy::directory::RamDirectory;
-use tantivy::{Index, SingleSegmentIndexWriter};
+use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter};
 
 use super::ids;
+use super::order::Order;
 use super::part::{Label, Part, PartId, disk_settings, memory_settings};
 use crate::ingest::document::LogDocument;
 use crate::schema::{schema, tokenizers};
@@ -32,6 +33,7 @@ pub(crate) enum Purpose {
 pub(crate) struct Building {
     index: Arc<str>,
     purpose: Purpose,
+    order: Order,
     writer: SingleSegmentIndexWriter<LogDocument>,
     directory: RamDirectory,
     /// Bytes of memory that it took before it had documents.
@@ -39,12 +41,12 @@ pub(crate) struct Building {
     docs: u64,
     oldest_ns: i64,
     newest_ns: i64,
-    /// Ids that clients chose, and the document that has each.
-    ids: HashMap<Box<str>, u32>,
-    /// Of each document for which no client chose an id, where it lay on the bus.
-    seqs: Vec<Option<u64>>,
-    /// Documents of this segment that a later one replaced.
-    replaced: Vec<u32>,
+    /// Ids that clients chose, and where the document of each lay on the bus.
+    ids: HashMap<Box<str>, u64>,
+    /// Where the documents for which no client chose an id lay on the bus.
+    unnamed: HashSet<u64>,
+    /// Where documents of this segment lay that a later one replaced.
+    replaced: Vec<u64>,
 }
 
 impl Building {
@@ -52,17 +54,18 @@ impl Building {
     ///
     /// # Errors
     /// When tantivy refuses its own schema.
-    pub(crate) fn new(index: Arc<str>, purpose: Purpose) -> tantivy::Result<Self> {
+    pub(crate) fn new(index: Arc<str>, purpose: Purpose, order: Order) -> tantivy::Result<Self> {
         let directory = RamDirectory::create();
         let settings = if purpose == Purpose::Disk { disk_settings() } else { memory_settings() };
         let writer = Index::builder()
             .schema(schema().0.clone())
-            .settings(settings)
+            .settings(IndexSettings { sort_by_field: order.column(), ..settings })
             .tokenizers(tokenizers().clone())
             .single_segment_index_writer(directory.clone(), WRITER_BYTES)?;
         Ok(Self {
             index,
             purpose,
+            order,
             empty_bytes: writer.mem_usage() as u64,
             writer,
             directory,
@@ -70,7 +73,7 @@ impl Building {
             oldest_ns: i64::MAX,
             newest_ns: i64::MIN,
             ids: HashMap::new(),
-            seqs: Vec::new(),
+            unnamed: HashSet::new(),
             replaced: Vec::new(),
         })
     }
@@ -82,31 +85,25 @@ impl Building {
 
     /// Takes the document of an id out again.
     pub(crate) fn remove(&mut self, id: &str) {
-        let unnamed = || {
-            let seq = ids::seq_of(id)?;
-            let place = self.seqs.iter().position(|known| *known == Some(seq))?;
-            u32::try_from(place).ok()
-        };
-        let found = self.ids.get(id).copied().or_else(unnamed);
-        self.ids.remove(id);
-        self.replaced.extend(found);
+        let named = self.ids.remove(id);
+        self.replaced.extend(named.or_else(|| ids::seq_of(id).filter(|seq| self.unnamed.remove(seq))));
     }
 
     /// Adds a document; one of the same id no longer counts.
     ///
     /// # Errors
     /// When tantivy can't take it.
-    pub(crate) fn add(&mut self, document: LogDocument) -> tantivy::Result<()> {
+    pub(crate) fn add(&mut self, mut document: LogDocument) -> tantivy::Result<()> {
         self.oldest_ns = self.oldest_ns.min(document.time_ns);
         self.newest_ns = self.newest_ns.max(document.time_ns);
-        // A tick's documents: far from four thousand millions.
-        let number = u32::try_from(self.docs).unwrap_or(u32::MAX);
         if let Some(id) = &document.id {
             self.remove(id);
-            self.ids.insert(id.clone(), number);
+            self.ids.insert(id.clone(), document.seq);
+        } else {
+            self.unnamed.insert(document.seq);
         }
-        self.seqs.push(document.id.is_none().then_some(document.seq));
         self.docs += 1;
+        document.order = self.order.key(&document);
         self.writer.add_document(document)
     }
 
@@ -132,11 +129,12 @@ impl Building {
     pub(crate) fn finish(mut self, id: PartId) -> tantivy::Result<Part> {
         // They were replaced in any order, and are looked up by halves.
         self.replaced.sort_unstable();
-        self.replaced.dedup();
         let time_ns: RangeInclusive<i64> = self.oldest_ns..=self.newest_ns;
         let index = self.writer.finalize()?;
         let label = Label::in_memory(id, self.index, time_ns, 0);
-        let part = Part::in_memory(label, index, &self.directory, self.replaced.into())?;
+        let part = Part::in_memory(label, index, &self.directory, Arc::default())?;
+        let replaced = part.documents_at(&self.replaced)?;
+        let part = if replaced.is_empty() { part } else { part.without(&replaced)? };
         let is_ready_made =
             self.purpose == Purpose::Disk && part.deleted.is_empty() && part.bytes >= READY_MADE_BYTES_MIN;
         Ok(if is_ready_made { part.ready_made(self.directory) } else { part })

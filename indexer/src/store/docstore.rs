@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use tantivy::columnar::{Column, ColumnarReader};
 use tantivy::index::SegmentComponent;
 use tantivy::store::{Compressor, StoreReader, StoreWriter, ZstdCompressor};
-use tantivy::{DocId, Index, TantivyError};
+use tantivy::{DocId, Index, Segment, TantivyError};
 
 use super::part::Part;
 use super::source::Stored;
@@ -40,27 +41,98 @@ pub(super) fn write(parts: &[Arc<Part>], merged: &Index, form: SealedForm) -> ta
     let compressor = Compressor::Zstd(ZstdCompressor { compression_level: Some(ZSTD_LEVEL) });
     let file = segment.open_write(SegmentComponent::Store)?;
     let mut writer = StoreWriter::new(file, compressor, form.block_bytes, false)?;
-    for part in parts.iter().filter(|part| part.docs() > 0) {
-        // Documents come in their order: one block at a time is enough.
-        let store = part.reader.get_store_reader(1)?;
+    let parts = parts.iter().filter(|part| part.docs() > 0);
+    if merged.settings().sort_by_field.is_some() {
+        let mut sources = parts.map(|part| Source::open(part, form)).collect::<tantivy::Result<Vec<_>>>()?;
+        write_sorted(&mut sources, &seqs_of(&segment)?, &mut writer)?;
+        return Ok(writer.close()?);
+    }
+    for part in parts {
+        let mut source = Source::open(part, form)?;
         if part.sealed && part.deleted.is_empty() && part.bytes >= STACKED_BLOCKS_MIN * form.block_bytes as u64 {
-            writer.stack(store)?;
+            writer.stack(source.store)?;
             continue;
         }
-        // The part's own columns: its result's have the same values, in the same order.
-        let mut columns = form.synthetic.then(|| Columns::with_digests(part.reader.fast_fields().clone()));
-        for doc in part.reader.doc_ids_alive() {
-            let Some(residue) = columns.as_mut().map(|columns| residue(&store, columns, doc)).transpose()?.flatten()
-            else {
-                writer.store_bytes(&store.get_document_bytes(doc)?)?;
-                continue;
-            };
-            let document = LogDocument { source: residue.into(), ..LogDocument::default() };
-            writer.store(&document, &schema().0)?;
+        while let Some(doc) = source.docs.next() {
+            source.write(doc, &mut writer)?;
         }
     }
-    writer.close()?;
+    Ok(writer.close()?)
+}
+
+/// Writes what was sorted into each other. Every part kept its own order, so the event that comes next is always the
+/// next of some part.
+fn write_sorted(sources: &mut [Source<'_>], merged: &Column<u64>, writer: &mut StoreWriter) -> tantivy::Result<()> {
+    let mut heads = Vec::with_capacity(sources.len());
+    for source in &mut *sources {
+        heads.push(source.next()?);
+    }
+    let mut last = 0;
+    for doc in 0..merged.num_docs() {
+        let seq = merged.first(doc);
+        let is_next = |at: &usize| heads.get(*at).is_some_and(|head| head.is_some_and(|(_, head)| Some(head) == seq));
+        // Most often it is the same as before.
+        let found = (last..heads.len()).chain(0..last).find(is_next);
+        let next = found.and_then(|at| Some((at, sources.get_mut(at)?, heads.get_mut(at)?)));
+        let Some((at, source, head)) = next else {
+            return Err(TantivyError::InternalError("a merge did not keep the order of its sources".to_owned()));
+        };
+        if let Some((doc, _)) = head.take() {
+            source.write(doc, writer)?;
+        }
+        *head = source.next()?;
+        last = at;
+    }
     Ok(())
+}
+
+/// Where the documents of a segment lay on the bus. It has no docstore yet, so that it can't be opened as a whole.
+fn seqs_of(segment: &Segment) -> tantivy::Result<Column<u64>> {
+    let columns = ColumnarReader::open(segment.open_read(SegmentComponent::FastFields)?)?;
+    let found = columns.read_columns("seq")?.into_iter().next();
+    let column = found.map(|handle| handle.open_u64_lenient()).transpose()?.flatten();
+    column.ok_or_else(|| TantivyError::InternalError("a split without places on the bus".to_owned()))
+}
+
+/// A part whose events are written again.
+struct Source<'p> {
+    store: StoreReader,
+    docs: Box<dyn Iterator<Item = DocId> + 'p>,
+    seqs: Column<u64>,
+    /// The part's own columns, where what they know is left out: its result's have the same values.
+    columns: Option<Columns>,
+}
+
+impl<'p> Source<'p> {
+    fn open(part: &'p Part, form: SealedForm) -> tantivy::Result<Self> {
+        let columns = part.reader.fast_fields();
+        Ok(Self {
+            // Documents come in their order: one block at a time is enough.
+            store: part.reader.get_store_reader(1)?,
+            docs: part.reader.doc_ids_alive(),
+            seqs: columns.u64("seq")?,
+            columns: form.synthetic.then(|| Columns::with_digests(columns.clone())),
+        })
+    }
+
+    /// The next living document, and where it lay on the bus.
+    fn next(&mut self) -> tantivy::Result<Option<(DocId, u64)>> {
+        let Some(doc) = self.docs.next() else { return Ok(None) };
+        let no_seq = || TantivyError::InternalError("a document without a place on the bus".to_owned());
+        Ok(Some((doc, self.seqs.first(doc).ok_or_else(no_seq)?)))
+    }
+
+    fn write(&mut self, doc: DocId, writer: &mut StoreWriter) -> tantivy::Result<()> {
+        let residue = self.columns.as_mut().map(|columns| residue(&self.store, columns, doc)).transpose()?.flatten();
+        match residue {
+            Some(residue) => {
+                let document = LogDocument { source: residue.into(), ..LogDocument::default() };
+                writer.store(&document, &schema().0)?;
+            }
+            None => writer.store_bytes(&self.store.get_document_bytes(doc)?)?,
+        }
+        Ok(())
+    }
 }
 
 /// What is left of an event without its columns; `None` when it is kept as it is.

@@ -11,9 +11,10 @@ use tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use tantivy::store::Compressor;
 use tantivy::{BitSet, Index, IndexSettings, Segment, SegmentReader};
 
+use super::earlier::Earlier;
 use super::ids;
 use super::manifest::SplitMeta;
-use crate::schema::{VERSION, schema, tokenizers};
+use crate::schema::{VERSION, earlier_schema, schema, tokenizers};
 
 /// Names a part while the program runs; splits keep theirs on disk.
 pub(crate) type PartId = u64;
@@ -148,7 +149,11 @@ impl Part {
         bytes: u64,
         deleted: Arc<[u32]>,
     ) -> tantivy::Result<Self> {
-        let index = Index::open(directory)?;
+        let directory: Box<dyn tantivy::Directory> = directory.into();
+        let mut index = Index::open(directory.clone())?;
+        if index.schema() == *earlier_schema() {
+            index = Index::open(Earlier::new(directory, &index)?)?;
+        }
         if index.schema() != schema().0 {
             return Err(tantivy::TantivyError::SchemaError("the split has another schema".to_owned()));
         }
@@ -309,6 +314,11 @@ pub(crate) fn merge<D: Into<Box<dyn tantivy::Directory>>>(
     let segments: Vec<Segment> = parts.iter().map(|part| part.segment.clone()).collect();
     let filters = parts.iter().map(|part| alive(part.segment.meta().max_doc(), &part.deleted));
     let filters = filters.collect::<tantivy::Result<Vec<_>>>()?;
+    // Where one has another order than the rest, what comes of them has none.
+    let order = |segment: &Segment| segment.index().settings().sort_by_field.clone();
+    let first = segments.first().and_then(order);
+    let sort_by_field = first.filter(|first| segments.iter().all(|segment| order(segment).as_ref() == Some(first)));
+    let settings = IndexSettings { sort_by_field, ..settings };
     tantivy::indexer::merge_filtered_segments(&segments, settings, filters, directory)
 }
 

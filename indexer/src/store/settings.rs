@@ -18,6 +18,12 @@ pub(crate) struct Settings(BTreeMap<String, Value>);
 #[error("{0}")]
 pub(crate) struct SettingsError(String);
 
+impl SettingsError {
+    pub(super) const fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
 /// The lifecycle policy of an index.
 pub(crate) const LIFECYCLE_NAME: &str = "index.lifecycle.name";
 /// How an index keeps the source of its events.
@@ -135,6 +141,15 @@ impl Settings {
     /// A setting by its full name, as text.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// A setting that is a list, or one text with commas in it.
+    pub(super) fn list(&self, name: &str) -> Vec<&str> {
+        match self.0.get(name) {
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+            Some(Value::String(text)) => text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// How the source is kept, where it is said: by itself, or as a part of what makes an index one for logs.

@@ -20,6 +20,42 @@ pub(crate) fn store_of(index: &str, documents: &[serde_json::Value], docs_a_part
     store
 }
 
+/// The same, with the documents in an order that is told by their number: answers must not depend on it. Some of them
+/// are on disk then, some in memory.
+pub(crate) fn store_in_some_order(index: &str, documents: &[serde_json::Value], docs_a_part: usize) -> Arc<Store> {
+    let store = empty();
+    let sorted = [
+        serde_json::json!({}),
+        serde_json::json!({"sort.field": "@timestamp", "sort.order": "desc"}),
+        serde_json::json!({"sort.field": ["status", "@timestamp"], "sort.order": ["desc", "asc"]}),
+        serde_json::json!({"mode": "logsdb"}),
+    ];
+    let settings = &sorted[documents.len() % sorted.len()];
+    let properties = serde_json::json!({"status": {"type": "long"}});
+    let mappings = if settings["sort.field"].is_array() {
+        serde_json::json!({ "properties": properties })
+    } else {
+        serde_json::json!({})
+    };
+    create(&store, index, &serde_json::json!({ "settings": settings, "mappings": mappings })).unwrap();
+    add(&store, index, documents, docs_a_part);
+    if documents.len() % 3 == 0 {
+        store.flush().unwrap();
+    }
+    store
+}
+
+/// Makes an empty index by the body of a request.
+pub(crate) fn create(store: &Store, index: &str, body: &serde_json::Value) -> Result<(), ChangeError> {
+    let settings = settings::Settings::read(&body["settings"]).unwrap();
+    let body = directory::Body {
+        settings,
+        mappings: body["mappings"].as_object().cloned().unwrap_or_default(),
+        ..directory::Body::default()
+    };
+    store.create_with(index, &body, false)
+}
+
 /// Adds events as they are written; their `seq` goes on from the documents that the store has.
 pub(crate) fn add_texts(store: &Store, index: &str, events: &[&str], docs_a_part: usize) {
     let mut seq: u64 = store.indices().iter().map(|index| index.docs).sum();
@@ -27,7 +63,7 @@ pub(crate) fn add_texts(store: &Store, index: &str, events: &[&str], docs_a_part
     for chunk in events.chunks(docs_a_part.max(1)) {
         let known = store.index_types(index).map(|(_, mapping)| mapping);
         let mut registry = Registry::new(known.unwrap_or_default(), 1000);
-        let mut building = Building::new(name.clone(), Purpose::Memory).unwrap();
+        let mut building = Building::new(name.clone(), Purpose::Memory, store.order_of(index)).unwrap();
         for event in chunk {
             let facts = RecordFacts { time_ns: 0, seq, id: None, version: 1 };
             seq += 1;
@@ -54,7 +90,7 @@ pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], d
     for chunk in documents.chunks(docs_a_part.max(1)) {
         let known = store.index_types(index).map(|(_, mapping)| mapping);
         let mut registry = Registry::new(known.unwrap_or_default(), 1000);
-        let mut building = Building::new(name.clone(), Purpose::Memory).unwrap();
+        let mut building = Building::new(name.clone(), Purpose::Memory, store.order_of(index)).unwrap();
         let mut replaced = Vec::new();
         for document in chunk {
             let mut document = document.clone();

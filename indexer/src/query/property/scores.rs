@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::query::tests::search;
-use crate::store::testing::store_of;
+use crate::store::testing::store_in_some_order;
 
 const WORDS: [&str; 5] = ["get", "cart", "timeout", "peer", "reset"];
 
@@ -211,7 +211,7 @@ proptest! {
         queries in prop::collection::vec(query(), 1..5),
         docs_a_part in 1usize..12,
     ) {
-        let store = store_of("logs-a", &events, docs_a_part);
+        let store = store_in_some_order("logs-a", &events, docs_a_part);
         let counts = Counts::of(&events);
         for query in &queries {
             let found = search(&store, json!({"query": dsl(query), "size": 100, "_source": false}));
