@@ -48,8 +48,8 @@ pub(crate) mod view;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -102,6 +102,8 @@ pub(crate) struct Store {
     forced: AtomicU64,
     /// Set when merges on disk are to end without a result.
     stopping: Arc<AtomicBool>,
+    /// Deleted splits that somebody still reads, and their bytes.
+    leaving: Mutex<Vec<(Weak<Part>, u64)>>,
     next_part: AtomicU64,
     hot_bytes: AtomicU64,
     /// Counts changes of what was said about indexes.
@@ -231,6 +233,7 @@ impl Store {
         let splits: Vec<u64> =
             manifest.state().indexes.get(name).map(|index| index.splits.keys().copied().collect()).unwrap_or_default();
         manifest.append(&Edit::Delete { index: name.into() })?;
+        self.let_go(&splits);
         self.change(|catalog, _| drop(catalog.indexes.remove(name)));
         self.remove_folders(&splits);
         Ok(())

@@ -161,7 +161,7 @@ impl Store {
             let catalog = self.catalog.load();
             // Cold ones are another thread's: they wait for the object store.
             let is_due = |part: &&Arc<Part>| part.place == Place::Disk && due.contains(&part.id);
-            let free = catalog.parts().find(|part| is_due(part) && !pending.taken.contains(&part.id));
+            let free = catalog.parts().find(|part| is_due(part) && !pending.is_taken(part.id));
             let Some(part) = free.cloned() else { return Ok(false) };
             let parts = vec![part];
             let ticket = pending.take(&parts);

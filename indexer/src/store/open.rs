@@ -108,6 +108,7 @@ impl Store {
             sealing: Mutex::default(),
             forced: AtomicU64::new(0),
             stopping,
+            leaving: Mutex::default(),
             next_part: AtomicU64::new(highest + 1),
             hot_bytes: AtomicU64::new(0),
             epoch: AtomicU64::new(0),

@@ -22,21 +22,42 @@ const REST_SHARE: u32 = 8;
 /// Longer work between two strides (a large dictionary is being merged) is not paid for at once.
 const REST_MAX: Duration = Duration::from_millis(20);
 
+/// Says when to end without a result.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    /// The store is being stopped.
+    pub(super) store: Arc<AtomicBool>,
+    /// What is being written is no longer wanted.
+    pub(super) work: Arc<AtomicBool>,
+}
+
+impl Stop {
+    fn check(&self) -> io::Result<()> {
+        if self.store.load(Ordering::Acquire) {
+            return Err(io::Error::other("the store is being stopped; the merge is done after the next start"));
+        }
+        match self.work.load(Ordering::Acquire) {
+            true => Err(io::Error::other("what was being merged is deleted")),
+            false => Ok(()),
+        }
+    }
+}
+
 /// A folder on disk, written to at a pace.
 #[derive(Clone, Debug)]
 pub(super) struct PacedDirectory {
     inner: MmapDirectory,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     rested: Arc<Mutex<Instant>>,
     no_store: Arc<AtomicBool>,
 }
 
 impl PacedDirectory {
-    /// Opens a folder. Writing fails once `stop` is set.
+    /// Opens a folder. Writing fails once `stop` says so.
     ///
     /// # Errors
     /// When it is not there.
-    pub(super) fn open(folder: &Path, stop: Arc<AtomicBool>) -> tantivy::Result<Self> {
+    pub(super) fn open(folder: &Path, stop: Stop) -> tantivy::Result<Self> {
         Ok(Self {
             inner: MmapDirectory::open(folder)?,
             stop,
@@ -97,7 +118,7 @@ impl Directory for PacedDirectory {
 
 struct PacedWriter {
     file: WritePtr,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     rested: Arc<Mutex<Instant>>,
     stride: usize,
 }
@@ -108,9 +129,7 @@ impl Write for PacedWriter {
         self.stride += written;
         if self.stride >= STRIDE_BYTES {
             self.stride = 0;
-            if self.stop.load(Ordering::Acquire) {
-                return Err(io::Error::other("the store is being stopped; the merge is done after the next start"));
-            }
+            self.stop.check()?;
             let mut rested = self.rested.lock();
             std::thread::sleep((rested.elapsed() / REST_SHARE).min(REST_MAX));
             *rested = Instant::now();

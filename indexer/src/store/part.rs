@@ -308,7 +308,7 @@ fn alive(docs: u32, deleted: &[u32]) -> tantivy::Result<Option<AliveBitSet>> {
 /// When a part can't be read or the result can't be written.
 pub(crate) fn merge<D: Into<Box<dyn tantivy::Directory>>>(
     parts: &[Arc<Part>],
-    settings: IndexSettings,
+    mut settings: IndexSettings,
     directory: D,
 ) -> tantivy::Result<Index> {
     let segments: Vec<Segment> = parts.iter().map(|part| part.segment.clone()).collect();
@@ -317,8 +317,8 @@ pub(crate) fn merge<D: Into<Box<dyn tantivy::Directory>>>(
     // Where one has another order than the rest, what comes of them has none.
     let order = |segment: &Segment| segment.index().settings().sort_by_field.clone();
     let first = segments.first().and_then(order);
-    let sort_by_field = first.filter(|first| segments.iter().all(|segment| order(segment).as_ref() == Some(first)));
-    let settings = IndexSettings { sort_by_field, ..settings };
+    settings.sort_by_field =
+        first.filter(|first| segments.iter().all(|segment| order(segment).as_ref() == Some(first)));
     tantivy::indexer::merge_filtered_segments(&segments, settings, filters, directory)
 }
 

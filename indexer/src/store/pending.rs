@@ -1,7 +1,8 @@
 //! What is in memory only and what is being worked on: the other half of the catalog.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::catalog::Catalog;
 use super::manifest::MarkMeta;
@@ -21,8 +22,8 @@ pub(crate) struct Pending {
     pub(crate) deleted: BTreeMap<u64, Vec<u32>>,
     /// The same of cold splits, with where they lay on the bus: to ask the split would take its time.
     pub(crate) cold_deleted: ColdDeleted,
-    /// Parts that a flush or a merge works on.
-    pub(crate) taken: HashSet<PartId>,
+    /// Parts that a flush or a merge works on, and what tells it that it works for nothing.
+    taken: HashMap<PartId, Arc<AtomicBool>>,
     /// Where in the list of departures each flush and merge began that is at work, and how many did there.
     open: BTreeMap<u64, usize>,
     /// What left while any is at work: its result has the documents as they were before.
@@ -45,6 +46,8 @@ pub(crate) enum Departure {
 pub(crate) struct Ticket {
     began: u64,
     seen: u64,
+    /// Set when what it works on was deleted.
+    pub(super) doomed: Arc<AtomicBool>,
 }
 
 impl Pending {
@@ -75,8 +78,21 @@ impl Pending {
     pub(crate) fn take(&mut self, parts: &[Arc<Part>]) -> Ticket {
         let now = self.dropped + self.departures.len() as u64;
         *self.open.entry(now).or_default() += 1;
-        self.taken.extend(parts.iter().map(|part| part.id));
-        Ticket { began: now, seen: now }
+        let doomed = Arc::<AtomicBool>::default();
+        self.taken.extend(parts.iter().map(|part| (part.id, doomed.clone())));
+        Ticket { began: now, seen: now, doomed }
+    }
+
+    /// Whether a flush or a merge works on a part.
+    pub(crate) fn is_taken(&self, part: PartId) -> bool {
+        self.taken.contains_key(&part)
+    }
+
+    /// Lets those end that work on parts which were deleted.
+    pub(crate) fn doom(&self, parts: &[PartId]) {
+        for doomed in parts.iter().filter_map(|part| self.taken.get(part)) {
+            doomed.store(true, Ordering::Release);
+        }
     }
 
     /// Gives parts back, worked on or not.
@@ -178,7 +194,7 @@ impl Pending {
         place: Place,
     ) -> impl Iterator<Item = (&'c Arc<str>, Vec<Arc<Part>>)> {
         catalog.indexes.iter().map(move |(name, index)| {
-            let free = index.parts.iter().filter(|part| part.place == place && !self.taken.contains(&part.id));
+            let free = index.parts.iter().filter(|part| part.place == place && !self.is_taken(part.id));
             (name, free.cloned().collect())
         })
     }

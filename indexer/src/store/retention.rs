@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::inventory::Found;
 use super::manifest::Edit;
 use super::objects::ObjectError;
-use super::part::PartId;
+use super::part::{PartId, Place};
 #[cfg(test)]
 use super::{ChangeError, NoSuchIndex};
 use super::{Store, failpoint, split};
@@ -47,6 +47,7 @@ impl Store {
             failpoint::hit("retention.before_manifest");
             manifest.append(&Edit::Replace { index: index.clone(), removed: removed.clone(), added: Vec::new() })?;
             failpoint::hit("retention.after_manifest");
+            self.let_go(removed);
             self.change(|catalog, _| {
                 let _ = catalog.replace(index, removed, None);
             });
@@ -82,6 +83,22 @@ impl Store {
         Ok(free_bytes(&self.folder)? < self.config.disk_reserve.0)
     }
 
+    /// Splits are about to be deleted: whoever merges them ends, and until nobody reads them any more their bytes are
+    /// remembered, for only then the disk has them back.
+    pub(super) fn let_go(&self, splits: &[PartId]) {
+        self.changes.lock().doom(splits);
+        let catalog = self.catalog.load();
+        let gone = catalog.parts().filter(|part| part.place == Place::Disk && splits.contains(&part.id));
+        self.leaving.lock().extend(gone.map(|part| (Arc::downgrade(part), part.bytes)));
+    }
+
+    /// Bytes of deleted splits that somebody still reads.
+    pub(super) fn leaving_bytes(&self) -> u64 {
+        let mut leaving = self.leaving.lock();
+        leaving.retain(|(part, _)| part.strong_count() > 0);
+        leaving.iter().map(|(_, bytes)| bytes).sum()
+    }
+
     /// The bytes of old splits that have to make room for new ones.
     fn bytes_to_free(&self) -> io::Result<u64> {
         if self.config.disk_policy == DiskPolicy::BackPressure || !self.is_disk_low()? {
@@ -89,7 +106,8 @@ impl Store {
         }
         // A quarter more, so that it does not begin again with the next split.
         let reserve = self.config.disk_reserve.0;
-        Ok((reserve + reserve / 4).saturating_sub(free_bytes(&self.folder)?))
+        let wanted = (reserve + reserve / 4).saturating_sub(free_bytes(&self.folder)?);
+        Ok(wanted.saturating_sub(self.leaving_bytes()))
     }
 
     /// Forgets the origins without news since before a day.
@@ -122,7 +140,7 @@ impl Store {
             },
         };
         // A merge that works on it finds out by itself.
-        if self.changes.lock().taken.contains(&id) {
+        if self.changes.lock().is_taken(id) {
             return None;
         }
         match self.put_aside(&index, id, &reason) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::docstore::SealedForm;
 use super::flush::FlushError;
 use super::manifest::{Edit, SplitMeta};
+use super::paced::Stop;
 use super::part::{Part, PartId, Place};
 use super::pending::{Pending, Ticket};
 use super::plan::{Candidate, Rules, Run};
@@ -111,7 +112,7 @@ impl Store {
                 let pending = self.changes.lock();
                 let catalog = self.catalog.load();
                 let parts = catalog.indexes.get(index).map(|index| index.parts.as_slice()).unwrap_or_default();
-                parts.iter().any(|part| part.place == Place::Disk && pending.taken.contains(&part.id))
+                parts.iter().any(|part| part.place == Place::Disk && pending.is_taken(part.id))
             };
             if !busy {
                 return Ok(done);
@@ -188,12 +189,16 @@ impl Store {
         self.check_sources(parts)?;
         failpoint::hit("merge.before_write");
         let arrived_ms = parts.iter().map(|part| part.arrived_ms).max().unwrap_or_default();
-        let form = Form { sealed, stop: self.stopping.clone(), arrived_ms };
+        let stop = Stop { store: self.stopping.clone(), work: ticket.doomed.clone() };
+        let form = Form { sealed, stop, arrived_ms };
         // A split without documents would be read by every search for nothing.
         let mut added = match parts.iter().all(|part| part.docs() == 0) {
             true => None,
             false => {
-                let meta = split::write(&folder, self.next_part(), parts, &form)?;
+                let meta = match split::write(&folder, self.next_part(), parts, &form) {
+                    Err(_) if ticket.doomed.load(Ordering::Acquire) => return Ok(None),
+                    written => written?,
+                };
                 let part = split::open(&folder, &index, &meta)?;
                 Some((meta, part))
             }

@@ -3,7 +3,6 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use tantivy::Index;
 use tantivy::directory::{Directory as _, RamDirectory, TerminatingWrite as _};
@@ -11,7 +10,7 @@ use tantivy::index::SegmentComponent;
 
 use super::docstore::{self, SealedForm};
 use super::manifest::{SplitFile, SplitMeta, checksum, sync_folder};
-use super::paced::PacedDirectory;
+use super::paced::{PacedDirectory, Stop};
 use super::part::{self, Label, Part};
 use super::seqs::Seqs;
 
@@ -44,8 +43,8 @@ pub(crate) fn id_of(name: &str) -> Option<u64> {
 pub(super) struct Form {
     /// `None` for a hot split, which is soon merged again.
     pub(super) sealed: Option<SealedForm>,
-    /// Writing fails once this is set.
-    pub(super) stop: Arc<AtomicBool>,
+    /// Writing fails once this says so.
+    pub(super) stop: Stop,
     /// When the last of its events came, milliseconds since 1970.
     pub(super) arrived_ms: i64,
 }
@@ -53,7 +52,7 @@ pub(super) struct Form {
 impl Form {
     /// Of what goes from memory to disk now, also while the store is being stopped.
     pub(super) fn hot() -> Self {
-        Self { sealed: None, stop: Arc::default(), arrived_ms: super::now_ms() }
+        Self { sealed: None, stop: Stop::default(), arrived_ms: super::now_ms() }
     }
 }
 

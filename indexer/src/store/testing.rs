@@ -39,7 +39,7 @@ pub(crate) fn store_in_some_order(index: &str, documents: &[serde_json::Value], 
     };
     create(&store, index, &serde_json::json!({ "settings": settings, "mappings": mappings })).unwrap();
     add(&store, index, documents, docs_a_part);
-    if documents.len() % 3 == 0 {
+    if documents.len().is_multiple_of(3) {
         store.flush().unwrap();
     }
     store

@@ -324,7 +324,13 @@ fn on_a_low_disk_the_oldest_go_when_told_so() {
     Arc::get_mut(&mut store).unwrap().config.disk_reserve = ByteSize(u64::MAX / 2);
     assert_eq!(store.retain(0).unwrap(), 0);
     Arc::get_mut(&mut store).unwrap().config.disk_policy = crate::config::DiskPolicy::DropOldest;
+    let read = store.view("logs-a", None).unwrap();
+    let bytes: u64 = read.parts.iter().map(|part| part.bytes).sum();
     assert_eq!(store.retain(0).unwrap(), 3);
+    // The disk has their bytes back when nobody reads them any more; until then no others go in their stead.
+    assert_eq!(store.leaving_bytes(), bytes);
+    drop(read);
+    assert_eq!(store.leaving_bytes(), 0);
 }
 
 #[test]

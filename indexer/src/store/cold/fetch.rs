@@ -67,7 +67,7 @@ impl Store {
             let mut pending = self.changes.lock();
             let catalog = self.catalog.load();
             let is_due = |part: &&Arc<Part>| part.place == Place::Cold && due.contains(&part.id);
-            let free = catalog.parts().find(|part| is_due(part) && !pending.taken.contains(&part.id)).cloned();
+            let free = catalog.parts().find(|part| is_due(part) && !pending.is_taken(part.id)).cloned();
             let Some(part) = free else { return Ok(false) };
             let ticket = pending.take(std::slice::from_ref(&part));
             (part, ticket)

@@ -11,15 +11,15 @@ use crate::store::seal::Force;
 use crate::store::source::Sources;
 use crate::store::{Store, testing};
 
-fn read(settings: Value) -> Result<Order, SettingsError> {
-    Order::of(&Settings::read(&settings)?)
+fn read(settings: &Value) -> Result<Order, SettingsError> {
+    Order::of(&Settings::read(settings)?)
 }
 
 #[test]
 fn what_does_not_fit_together_is_refused_by_name() {
-    assert_eq!(read(json!({})), Ok(Order::default()));
+    assert_eq!(read(&json!({})), Ok(Order::default()));
     let order =
-        read(json!({"index": {"sort": {"field": ["a", "b"], "order": ["desc", "asc"], "missing": "_first,_last"}}}));
+        read(&json!({"index": {"sort": {"field": ["a", "b"], "order": ["desc", "asc"], "missing": "_first,_last"}}}));
     assert!(order.is_ok_and(|order| order.levels.len() == 2 && order.levels[0].missing_first));
     for (settings, told) in [
         (json!({"sort.field": ["a", "b"], "sort.order": "asc"}), "size mismatch"),
@@ -29,7 +29,7 @@ fn what_does_not_fit_together_is_refused_by_name() {
         (json!({"sort.field": "a", "sort.missing": "0"}), "Illegal missing value: [0]"),
         (json!({"sort.field": "a,b,c,d,e,f,g,h,i"}), "at most 8"),
     ] {
-        let error = read(settings).unwrap_err().to_string();
+        let error = read(&settings).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
     }
 }
@@ -169,7 +169,7 @@ proptest! {
 
     #[test]
     fn keys_compare_as_values_do(one in event(), other in event(), settings in settings()) {
-        let order = read(settings.clone()).unwrap();
+        let order = read(&settings).unwrap();
         let key = |event: &Value| {
             let facts = RecordFacts { time_ns: 0, seq: 0, id: None, version: 1 };
             let declared = crate::store::mapping::Declared::read(body(&settings)["mappings"].as_object().unwrap()).unwrap();
@@ -189,7 +189,7 @@ proptest! {
         settings in settings(),
         synthetic in any::<bool>(),
     ) {
-        let order = read(settings.clone()).unwrap();
+        let order = read(&settings).unwrap();
         let mut settings = settings;
         settings["index"]["mapping"] = json!({"source": {"mode": if synthetic { "synthetic" } else { "stored" }}});
         let store = testing::empty();

@@ -166,7 +166,7 @@ fn a_stopped_store_leaves_the_sources_and_a_crash_leaves_orphans_only() {
     let parts = store.view("_all", None).unwrap().parts;
     let form = Form {
         sealed: Some(SealedForm { block_bytes: 64 << 10, synthetic: false }),
-        stop: Arc::default(),
+        stop: Stop::default(),
         arrived_ms: 1,
     };
     split::write(&store.splits_folder(), store.next_part(), &parts, &form).unwrap();
@@ -206,6 +206,8 @@ fn what_is_too_old_goes_also_while_it_is_sealed_and_does_not_come_back() {
     }
     let (parts, mut ticket) = store.take_splits(|_, free| Some(candidates(free))).unwrap();
     assert_eq!(store.retain(FIRST_DAY + 2 * DAY_NS).unwrap(), 1);
+    // The merge is told, and ends long before its result would be thrown away.
+    assert!(ticket.doomed.load(Ordering::Acquire));
     assert!(store.rewrite(&parts, &mut ticket, None).unwrap().is_none());
     store.changes.lock().give_back(parts.iter(), &ticket);
     let left = messages(&store);
