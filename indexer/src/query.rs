@@ -33,6 +33,7 @@ pub(crate) mod sort;
 pub(crate) mod strict;
 pub(crate) mod suggest;
 mod top;
+mod walk;
 
 pub(crate) mod parse;
 mod simple;

@@ -1,66 +1,157 @@
-//! Walks the matches of one part in blocks.
+//! Walks the matches of one part in blocks, all of them or those of chosen stretches.
 
+use std::ops::Range;
+
+use tantivy::fastfield::AliveBitSet;
 use tantivy::query::{Scorer, Weight};
 use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocId, SegmentReader, TERMINATED};
 
 use super::error::EsError;
 use super::limits::Stopped;
 use super::scoring::rounded;
+use crate::store::part::STRETCH_DOCS;
 
-/// What is done with a block of documents and their scores; it may say why to stop.
-pub(crate) type Each<'e> = &'e mut dyn FnMut(&[DocId], &[f32]) -> Option<Stopped>;
+/// Where looking up the matches costs more than looking at them, they are all looked at.
+const MATCHES_MANY: u32 = if cfg!(test) { 3 } else { 1 << 14 };
 
-/// Calls `each` with blocks of living, matching documents and their scores, until it says why to stop.
+/// Looks at matches.
+pub(crate) trait Visitor {
+    /// Takes a block of documents and their scores; may say why to stop.
+    fn take(&mut self, docs: &[DocId], scores: &[f32]) -> Option<Stopped>;
+
+    /// Whether a stretch of documents is still to be looked at.
+    fn wants(&mut self, _stretch: usize) -> bool {
+        true
+    }
+}
+
+/// Shows a visitor all living, matching documents and their scores, until it says why to stop.
 pub(crate) fn each_block(
     weight: &dyn Weight,
     reader: &SegmentReader,
     scored: bool,
-    each: Each<'_>,
+    visitor: &mut dyn Visitor,
 ) -> Result<Option<Stopped>, EsError> {
     let mut docs = weight.scorer(reader, 1.0)?;
-    let mut buffer = [0; COLLECT_BLOCK_BUFFER_LEN];
-    let mut scores = [0.0; COLLECT_BLOCK_BUFFER_LEN];
-    let alive = reader.alive_bitset();
-    loop {
-        let filled =
-            if scored { fill_scored(docs.as_mut(), &mut buffer, &mut scores) } else { docs.fill_buffer(&mut buffer) };
-        let kept = match alive {
-            None => filled,
-            Some(alive) => {
-                let mut kept = 0;
-                for at in 0..filled {
-                    let (Some(doc), Some(score)) = (buffer.get(at).copied(), scores.get(at).copied()) else { break };
-                    if alive.is_alive(doc)
-                        && let (Some(doc_slot), Some(score_slot)) = (buffer.get_mut(kept), scores.get_mut(kept))
-                    {
-                        (*doc_slot, *score_slot) = (doc, score);
-                        kept += 1;
-                    }
-                }
-                kept
-            }
-        };
-        let stopped = each(buffer.get(..kept).unwrap_or_default(), scores.get(..kept).unwrap_or_default());
-        if stopped.is_some() || filled < buffer.len() {
-            return Ok(stopped);
-        }
-    }
+    Ok(Block::new(reader, scored).show_all(docs.as_mut(), visitor))
 }
 
-fn fill_scored(
-    docs: &mut dyn Scorer,
-    buffer: &mut [DocId; COLLECT_BLOCK_BUFFER_LEN],
-    scores: &mut [f32; COLLECT_BLOCK_BUFFER_LEN],
-) -> usize {
-    let mut filled = 0;
-    let mut doc = docs.doc();
-    for (slot, score) in buffer.iter_mut().zip(scores.iter_mut()) {
-        if doc == TERMINATED {
-            break;
-        }
-        (*slot, *score) = (doc, rounded(docs.score()));
-        filled += 1;
-        doc = docs.advance();
+/// The same, beginning with the stretch of number `first`, and without those that the visitor does not want by the
+/// time that it is their turn. Few matches are shown in their order, all of them.
+pub(crate) fn each_stretch(
+    weight: &dyn Weight,
+    reader: &SegmentReader,
+    scored: bool,
+    first: usize,
+    visitor: &mut dyn Visitor,
+) -> Result<Option<Stopped>, EsError> {
+    let mut block = Block::new(reader, scored);
+    let mut docs = weight.scorer(reader, 1.0)?;
+    if docs.size_hint() < MATCHES_MANY {
+        return Ok(block.show_all(docs.as_mut(), visitor));
     }
-    filled
+    let seen = documents_of(first);
+    if docs.doc() < seen.start {
+        docs.seek(seen.start);
+    }
+    while docs.doc() < seen.end {
+        block.fill(docs.as_mut());
+        block.keep(|doc| doc < seen.end);
+        if let Some(stopped) = block.show(visitor) {
+            return Ok(Some(stopped));
+        }
+    }
+    // Documents are only found forwards.
+    let mut docs = weight.scorer(reader, 1.0)?;
+    while docs.doc() != TERMINATED {
+        let stretch = docs.doc() as usize / STRETCH_DOCS as usize;
+        if stretch == first || !visitor.wants(stretch) {
+            let next = documents_of(stretch).end;
+            if next >= reader.max_doc() {
+                break;
+            }
+            docs.seek(next);
+            continue;
+        }
+        block.fill(docs.as_mut());
+        // It may have gone on into the next stretch.
+        block.keep(|doc| !seen.contains(&doc));
+        if let Some(stopped) = block.show(visitor) {
+            return Ok(Some(stopped));
+        }
+    }
+    Ok(None)
+}
+
+fn documents_of(stretch: usize) -> Range<DocId> {
+    let number = u32::try_from(stretch).unwrap_or(u32::MAX);
+    number.saturating_mul(STRETCH_DOCS)..number.saturating_add(1).saturating_mul(STRETCH_DOCS)
+}
+
+/// Some documents and their scores.
+struct Block<'r> {
+    docs: [DocId; COLLECT_BLOCK_BUFFER_LEN],
+    scores: [f32; COLLECT_BLOCK_BUFFER_LEN],
+    filled: usize,
+    scored: bool,
+    alive: Option<&'r AliveBitSet>,
+}
+
+impl<'r> Block<'r> {
+    fn new(reader: &'r SegmentReader, scored: bool) -> Self {
+        let (docs, scores) = ([0; COLLECT_BLOCK_BUFFER_LEN], [0.0; COLLECT_BLOCK_BUFFER_LEN]);
+        Self { docs, scores, filled: 0, scored, alive: reader.alive_bitset() }
+    }
+
+    fn show(&self, visitor: &mut dyn Visitor) -> Option<Stopped> {
+        visitor.take(self.docs.get(..self.filled)?, self.scores.get(..self.filled)?)
+    }
+
+    fn show_all(&mut self, docs: &mut dyn Scorer, visitor: &mut dyn Visitor) -> Option<Stopped> {
+        loop {
+            let ended = self.fill(docs);
+            let stopped = self.show(visitor);
+            if stopped.is_some() || ended {
+                return stopped;
+            }
+        }
+    }
+
+    /// Takes the next living documents; true when there are no more after them.
+    fn fill(&mut self, docs: &mut dyn Scorer) -> bool {
+        self.filled = if self.scored { self.fill_scored(docs) } else { docs.fill_buffer(&mut self.docs) };
+        let ended = self.filled < self.docs.len();
+        if let Some(alive) = self.alive {
+            self.keep(|doc| alive.is_alive(doc));
+        }
+        ended
+    }
+
+    fn fill_scored(&mut self, docs: &mut dyn Scorer) -> usize {
+        let mut filled = 0;
+        let mut doc = docs.doc();
+        for (slot, score) in self.docs.iter_mut().zip(self.scores.iter_mut()) {
+            if doc == TERMINATED {
+                break;
+            }
+            (*slot, *score) = (doc, rounded(docs.score()));
+            filled += 1;
+            doc = docs.advance();
+        }
+        filled
+    }
+
+    fn keep(&mut self, wanted: impl Fn(DocId) -> bool) {
+        let mut kept = 0;
+        for at in 0..self.filled {
+            let (Some(doc), Some(score)) = (self.docs.get(at).copied(), self.scores.get(at).copied()) else { break };
+            if wanted(doc)
+                && let (Some(doc_slot), Some(score_slot)) = (self.docs.get_mut(kept), self.scores.get_mut(kept))
+            {
+                (*doc_slot, *score_slot) = (doc, score);
+                kept += 1;
+            }
+        }
+        self.filled = kept;
+    }
 }

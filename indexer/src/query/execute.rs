@@ -10,7 +10,6 @@ use tantivy::query::{AllQuery, Weight};
 
 pub(crate) use super::answer::Shards;
 use super::answer::{Continuation, Hits, SearchResponse, Total};
-use super::blocks::each_block;
 use super::clause::Clause;
 use super::columns::Values;
 use super::compile::{self, Target};
@@ -24,14 +23,12 @@ use super::scoring::Scores;
 use super::sieve::Sieve;
 use super::sort::{self, PartOrder, SortField, SortValue};
 use super::top::{self, Found, Groups, Top};
+use super::walk::{Walk, WalkFound};
 use crate::aggregate::{self, Partial};
 use crate::schema::TIMESTAMP;
 use crate::store::part::Place;
 use crate::store::registry::Mapping;
 use crate::store::{Part, View};
-
-/// Checks for a timeout are made every so many documents.
-const DOCS_BETWEEN_CHECKS: usize = 1 << 13;
 
 /// Bytes of a hit on its way.
 const HIT_BYTES: usize = 512;
@@ -286,80 +283,52 @@ impl<'r> Run<'r> {
             Some(last) if self.found.len() >= self.keep => Some(order.encode(&last.order)?),
             _ => None,
         };
-        let mut top = Top::new(order, after, worst, self.keep);
+        let by_time = self.sort.first().is_some_and(|first| first.field == TIMESTAMP);
+        let mut top = Top::new(order, after, worst, self.keep).by_time(by_time);
         if let Some(collapse) = &self.request.collapse {
             top = top.collapsing(Groups::new(Values::open(part, mapping, &collapse.field)?));
         }
         Ok((!top.is_hopeless()).then_some(top))
     }
 
-    /// Shows every match of a part to those who want it.
+    /// Shows the matches of a part to those who want them.
     fn walk(
         &mut self,
         part: &Part,
         weight: &dyn Weight,
         sieve: &mut Sieve,
-        mut top: Option<&mut Top<'_>>,
-        mut collector: Option<&mut aggregate::Collector<'_>>,
+        top: Option<&mut Top<'_>>,
+        collector: Option<&mut aggregate::Collector<'_>>,
         allowance: &Allowance,
     ) -> Result<(), EsError> {
-        let scored = self.scores.is_each();
-        let mut left = self
-            .request
-            .terminate_after
-            .map(|most| most.saturating_sub(self.collected.get(&part.index).copied().unwrap_or(0)));
-        let mut since_check = 0;
-        let mut failure = None;
-        let (mut total, mut met, mut best) = (0, 0u64, self.best_score);
-        let mut terminated = false;
-        let stopped = each_block(weight, &part.reader, scored, &mut |docs, scores| {
-            since_check += docs.len();
-            let (docs, scores) = sieve.filter.pass(docs, scores);
-            let mut wanted = docs.len();
-            if let Some(left) = &mut left {
-                wanted = wanted.min(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= wanted as u64;
-                terminated = *left == 0;
-            }
-            let (docs, scores) = (docs.get(..wanted).unwrap_or_default(), scores.get(..wanted).unwrap_or_default());
-            met += docs.len() as u64;
-            for (doc, score) in docs.iter().zip(scores) {
-                if sieve.hits.as_ref().is_none_or(|hits| hits.contains(*doc)) {
-                    total += 1;
-                    if scored && best.is_none_or(|best| *score > best) {
-                        best = Some(*score);
-                    }
-                    if let Some(top) = top.as_deref_mut() {
-                        top.offer(*doc, *score);
-                    }
-                }
-            }
-            if let Some(collector) = collector.as_deref_mut()
-                && let Err(error) = collector.collect(docs)
-            {
-                failure = Some(error);
-                return Some(Stopped::Cancelled);
-            }
-            if terminated {
-                return Some(Stopped::Enough);
-            }
-            if since_check < DOCS_BETWEEN_CHECKS {
-                return None;
-            }
-            since_check = 0;
-            allowance.stopped()
-        })?;
-        if let Some(error) = failure {
-            return Err(error);
+        let terminate_after = self.request.terminate_after;
+        let collected = self.collected.get(&part.index).copied().unwrap_or(0);
+        let mut walk = Walk {
+            sieve,
+            top,
+            collector,
+            allowance,
+            scored: self.scores.is_each(),
+            left: terminate_after.map(|most| most.saturating_sub(collected)),
+            count: match self.request.track_total {
+                _ if self.request.continuation.is_some() => Some(0),
+                TotalHits::No => Some(0),
+                TotalHits::UpTo(number) => Some(number.saturating_sub(self.total)),
+                TotalHits::All => None,
+            },
+            found: WalkFound::after(self.best_score),
+        };
+        let stopped = walk.over(part, weight)?;
+        self.terminated |= walk.left == Some(0);
+        let found = walk.found;
+        if terminate_after.is_some() {
+            *self.collected.entry(part.index.clone()).or_default() += found.met;
         }
-        if self.request.terminate_after.is_some() {
-            *self.collected.entry(part.index.clone()).or_default() += met;
-        }
-        self.terminated |= terminated;
         // Scorers that were interrupted end as if there was nothing more.
         self.stopped = stopped.or_else(|| allowance.stopped()).filter(|why| *why != Stopped::Enough);
-        self.total += total;
-        self.best_score = best;
+        self.total += found.total;
+        self.counted_in_part |= found.is_counted_in_part && self.request.continuation.is_none();
+        self.best_score = found.best_score;
         Ok(())
     }
 

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tantivy::DocSet as _;
+use tantivy::{DocSet as _, TERMINATED};
 
-use super::blocks::each_block;
 use super::clause::Clause;
 use super::compile::{self, Target};
 use super::error::EsError;
@@ -34,13 +33,15 @@ pub(crate) fn explain(
         allowance.check()?;
         let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);
         let target = Target { index: &part.index, mapping, now };
-        let mut document = None;
         let weight = Scores::Unwanted.weight(compile::compile(&wanted, target)?.as_ref())?;
-        each_block(weight.as_ref(), &part.reader, false, &mut |docs, _| {
-            document = document.or(docs.first().copied());
-            None
-        })?;
-        let Some(document) = document else { continue };
+        let mut docs = weight.scorer(&part.reader, 1.0)?;
+        while docs.doc() != TERMINATED && !part.is_alive(docs.doc()) {
+            docs.advance();
+        }
+        let document = docs.doc();
+        if document == TERMINATED {
+            continue;
+        }
         let parts = view.parts.iter().filter(|other| other.index == part.index).map(AsRef::as_ref).collect();
         let clause = Lookup { parts, mapping, allowance }.expand(clause)?;
         let weight = scores.weight(compile::compile(&clause, target)?.as_ref())?;

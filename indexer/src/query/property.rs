@@ -140,6 +140,7 @@ proptest! {
         docs_a_part in 1usize..20,
         size in 1usize..7,
         descending: bool,
+        counted in prop_oneof![Just(json!(false)), Just(json!(true)), (0u64..30).prop_map(Value::from)],
     ) {
         let store = store_in_some_order("logs-a", &events, docs_a_part);
         let matching = expected(&events, &ast);
@@ -189,11 +190,17 @@ proptest! {
         }
         let (mut paged, mut after) = (Vec::new(), None::<Value>);
         loop {
-            let mut body = json!({"query": ast.to_dsl(), "size": size, "sort": [{"@timestamp": order}, {"_doc": order}]});
+            let mut body = json!({"query": ast.to_dsl(), "size": size, "sort": [{"@timestamp": order}, {"_doc": order}], "track_total_hits": counted});
             if let Some(after) = &after {
                 body["search_after"] = after.clone();
             }
             let page = search(&store, body);
+            let (total, all) = (&page["hits"]["total"], matching.len() as u64);
+            match (total["value"].as_u64(), total["relation"].as_str()) {
+                (None, _) => prop_assert_eq!(&counted, &json!(false)),
+                (value, Some("eq")) => prop_assert_eq!(value, Some(all)),
+                (Some(value), _) => prop_assert!(value <= all && counted.as_u64().is_some_and(|wanted| value >= wanted)),
+            }
             let hits = page["hits"]["hits"].as_array().unwrap();
             paged.extend(hits.iter().map(seq_of));
             match hits.last() {

@@ -8,6 +8,8 @@ use tantivy::columnar::Column;
 use super::columns::{self, Values};
 use super::error::EsError;
 use super::sort::{Key, PartOrder, SortValue};
+use crate::store::Part;
+use crate::store::part::STRETCH_DOCS;
 
 /// A hit on its way.
 #[derive(Clone, Debug)]
@@ -30,11 +32,22 @@ pub(crate) struct Top<'t> {
     keep: usize,
     heap: BinaryHeap<(Key, DocId, u32)>,
     groups: Option<Groups>,
+    /// The first level of the order is the time of events.
+    by_time: bool,
+    /// The bounds of the first level in stretches of the part, once they were asked for.
+    stretches: Vec<(u128, u128)>,
 }
 
 impl<'t> Top<'t> {
     pub(crate) fn new(order: &'t PartOrder, after: Option<Key>, worst: Option<Key>, keep: usize) -> Self {
-        Self { order, after, worst, keep, heap: BinaryHeap::new(), groups: None }
+        let (heap, groups, stretches) = (BinaryHeap::new(), None, Vec::new());
+        Self { order, after, worst, keep, heap, groups, by_time: false, stretches }
+    }
+
+    /// Says that the first level of the order is the time of events.
+    pub(super) const fn by_time(mut self, by_time: bool) -> Self {
+        self.by_time = by_time;
+        self
     }
 
     /// Keeps only the best document of each value of a field.
@@ -45,9 +58,29 @@ impl<'t> Top<'t> {
 
     /// Whether no document of the part can be among the best, by the bounds of its first column.
     pub(crate) fn is_hopeless(&self) -> bool {
-        let Some((least, greatest)) = self.order.span() else { return false };
-        self.worst.as_ref().and_then(|worst| worst.first()).is_some_and(|worst| *worst < least)
-            || self.after.as_ref().and_then(|after| after.first()).is_some_and(|after| *after > greatest)
+        self.order.span().is_some_and(|span| !self.may_have_within(span))
+    }
+
+    fn may_have_within(&self, (least, greatest): (u128, u128)) -> bool {
+        let is_beaten = self.worst.as_ref().and_then(|worst| worst.first()).is_some_and(|worst| *worst < least);
+        let was_before = self.after.as_ref().and_then(|after| after.first()).is_some_and(|after| *after > greatest);
+        !is_beaten && !was_before
+    }
+
+    /// Looks up which keys each stretch of the part may have. Gives the stretch that has the first; `None` where hits
+    /// are not in the order of time, or it is not worth it.
+    pub(super) fn learn_stretches(&mut self, part: &Part) -> Result<Option<usize>, EsError> {
+        if !self.by_time || part.reader.max_doc() <= 2 * STRETCH_DOCS {
+            return Ok(None);
+        }
+        self.stretches = self.order.stretches(part)?;
+        let may_have = (0..self.stretches.len()).filter(|stretch| self.may_have(*stretch));
+        Ok(may_have.min_by_key(|stretch| self.stretches.get(*stretch).map(|(least, _)| *least)))
+    }
+
+    /// Whether a document of a stretch can be among the best.
+    pub(super) fn may_have(&self, stretch: usize) -> bool {
+        self.stretches.get(stretch).is_none_or(|span| self.may_have_within(*span))
     }
 
     #[inline]

@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use tantivy::columnar::{ColumnType, MonotonicallyMappableToU64 as _};
+use tantivy::columnar::{Cardinality, ColumnType, MonotonicallyMappableToU64 as _};
 use tantivy::directory::OwnedBytes;
 use tantivy::directory::{MmapDirectory, RamDirectory};
 use tantivy::fastfield::{AliveBitSet, write_alive_bitset};
@@ -14,7 +14,13 @@ use tantivy::{BitSet, Index, IndexSettings, Segment, SegmentReader};
 use super::earlier::Earlier;
 use super::ids;
 use super::manifest::SplitMeta;
-use crate::schema::{VERSION, earlier_schema, schema, tokenizers};
+use crate::schema::{TIME, VERSION, earlier_schema, schema, tokenizers};
+
+/// So many documents are a stretch: a part is not looked through for the newest events where it has only older ones.
+pub(crate) const STRETCH_DOCS: u32 = if cfg!(test) { 1 << 2 } else { 1 << 16 };
+
+/// The least and the greatest time in each.
+type Stretches = Box<[(u64, u64)]>;
 
 /// Names a part while the program runs; splits keep theirs on disk.
 pub(crate) type PartId = u64;
@@ -56,6 +62,8 @@ pub(crate) struct Part {
     pub(crate) arrived_ms: i64,
     /// Its files, when they are as they should lie on disk.
     pub(crate) ready_made: Option<RamDirectory>,
+    /// The least and the greatest time of every [`STRETCH_DOCS`] documents, as its column has them, once somebody asked.
+    stretches: Arc<OnceLock<Stretches>>,
 }
 
 impl std::fmt::Debug for Part {
@@ -169,8 +177,21 @@ impl Part {
             .ok_or_else(|| tantivy::TantivyError::InvalidArgument("a part without a segment".to_owned()))?;
         let reader = SegmentReader::open_with_custom_alive_set(&segment, alive(segment.meta().max_doc(), &deleted)?)?;
         let Label { id, index, time_ns, level, sealed, arrived_ms } = label;
-        let ready_made = None;
-        Ok(Self { index, reader, time_ns, id, bytes, place, segment, deleted, level, sealed, arrived_ms, ready_made })
+        Ok(Self {
+            index,
+            reader,
+            time_ns,
+            id,
+            bytes,
+            place,
+            segment,
+            deleted,
+            level,
+            sealed,
+            arrived_ms,
+            ready_made: None,
+            stretches: Arc::default(),
+        })
     }
 
     /// The same part, in memory but with files as they should lie on disk.
@@ -195,6 +216,7 @@ impl Part {
             deleted: deleted.into(),
             // Its files have the documents that are gone.
             ready_made: None,
+            stretches: self.stretches.clone(),
             ..*self
         })
     }
@@ -232,6 +254,31 @@ impl Part {
         }
         let wanted = |document: &u32| column.first(*document).is_some_and(|seq| seqs.binary_search(&seq).is_ok());
         Ok(self.reader.doc_ids_alive().filter(wanted).collect())
+    }
+
+    /// The least and the greatest time of every [`STRETCH_DOCS`] documents, dead ones included. The first time the
+    /// whole column is read.
+    ///
+    /// # Errors
+    /// When the column can't be read.
+    pub(crate) fn time_stretches(&self) -> tantivy::Result<&[(u64, u64)]> {
+        if let Some(known) = self.stretches.get() {
+            return Ok(known);
+        }
+        let kinds = [ColumnType::DateTime];
+        let times = self.reader.fast_fields().u64_lenient_for_type(Some(&kinds), TIME)?;
+        let docs = self.reader.max_doc();
+        let mut found = Vec::new();
+        let mut values = vec![0; STRETCH_DOCS as usize];
+        for (column, _) in times.iter().filter(|(column, _)| column.get_cardinality() == Cardinality::Full) {
+            for start in (0..docs).step_by(STRETCH_DOCS as usize) {
+                let length = (docs - start).min(STRETCH_DOCS) as usize;
+                let values = values.get_mut(..length).unwrap_or_default();
+                column.values.get_range(u64::from(start), values);
+                found.extend(values.iter().copied().min().zip(values.iter().copied().max()));
+            }
+        }
+        Ok(self.stretches.get_or_init(|| found.into()))
     }
 
     /// How many documents it holds.

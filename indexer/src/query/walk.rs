@@ -1,0 +1,121 @@
+//! What is made of the matches of one part: they are counted, the best are kept, and aggregations see them.
+
+use super::blocks::{Visitor, each_block, each_stretch};
+use super::error::EsError;
+use super::limits::{Allowance, Stopped};
+use super::sieve::Sieve;
+use super::top::Top;
+use crate::aggregate::Collector;
+use crate::store::Part;
+use tantivy::DocId;
+use tantivy::query::Weight;
+
+/// Checks for a timeout are made every so many documents.
+const DOCS_BETWEEN_CHECKS: usize = 1 << 13;
+
+/// Those who look at the matches of a part, and what they found.
+pub(super) struct Walk<'w, 't, 'c> {
+    pub(super) sieve: &'w mut Sieve,
+    pub(super) top: Option<&'w mut Top<'t>>,
+    pub(super) collector: Option<&'w mut Collector<'c>>,
+    pub(super) allowance: &'w Allowance,
+    /// Scores differ from match to match.
+    pub(super) scored: bool,
+    /// So many matches are looked at, at most.
+    pub(super) left: Option<u64>,
+    /// So many hits are to be counted exactly; `None`: all.
+    pub(super) count: Option<u64>,
+    pub(super) found: WalkFound,
+}
+
+/// What a walk found.
+#[derive(Debug, Default)]
+pub(super) struct WalkFound {
+    /// Hits.
+    pub(super) total: u64,
+    /// Not all hits were counted: no more were asked for.
+    pub(super) is_counted_in_part: bool,
+    /// Matches that were looked at.
+    pub(super) met: u64,
+    pub(super) best_score: Option<f32>,
+    since_check: usize,
+    failure: Option<EsError>,
+}
+
+impl WalkFound {
+    /// Nothing yet, after this score in other parts.
+    pub(super) fn after(best_score: Option<f32>) -> Self {
+        Self { best_score, ..Self::default() }
+    }
+}
+
+impl Walk<'_, '_, '_> {
+    /// Looks at the matches of a part, or at as many as matter.
+    pub(super) fn over(&mut self, part: &Part, weight: &dyn Weight) -> Result<Option<Stopped>, EsError> {
+        let reader = &part.reader;
+        let stopped = match self.first_stretch(part)? {
+            Some(first) => each_stretch(weight, reader, self.scored, first, self)?,
+            None => each_block(weight, reader, self.scored, self)?,
+        };
+        match self.found.failure.take() {
+            Some(error) => Err(error),
+            None => Ok(stopped),
+        }
+    }
+
+    /// The stretch of the part to begin with, where others may then be passed over: that with the first hits.
+    fn first_stretch(&mut self, part: &Part) -> Result<Option<usize>, EsError> {
+        let all_matter = self.collector.is_some() || self.left.is_some() || self.count.is_none();
+        match self.top.as_deref_mut().filter(|_| !all_matter) {
+            Some(top) => top.learn_stretches(part),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Visitor for Walk<'_, '_, '_> {
+    fn take(&mut self, docs: &[DocId], scores: &[f32]) -> Option<Stopped> {
+        let found = &mut self.found;
+        found.since_check += docs.len();
+        let (docs, scores) = self.sieve.filter.pass(docs, scores);
+        let mut wanted = docs.len();
+        if let Some(left) = &mut self.left {
+            wanted = wanted.min(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= wanted as u64;
+        }
+        let (docs, scores) = (docs.get(..wanted).unwrap_or_default(), scores.get(..wanted).unwrap_or_default());
+        found.met += docs.len() as u64;
+        for (doc, score) in docs.iter().zip(scores) {
+            if self.sieve.hits.as_ref().is_none_or(|hits| hits.contains(*doc)) {
+                found.total += 1;
+                if self.scored && found.best_score.is_none_or(|best| *score > best) {
+                    found.best_score = Some(*score);
+                }
+                if let Some(top) = self.top.as_deref_mut() {
+                    top.offer(*doc, *score);
+                }
+            }
+        }
+        if let Some(collector) = self.collector.as_deref_mut()
+            && let Err(error) = collector.collect(docs)
+        {
+            found.failure = Some(error);
+            return Some(Stopped::Cancelled);
+        }
+        if self.left == Some(0) {
+            return Some(Stopped::Enough);
+        }
+        if found.since_check < DOCS_BETWEEN_CHECKS {
+            return None;
+        }
+        found.since_check = 0;
+        self.allowance.stopped()
+    }
+
+    fn wants(&mut self, stretch: usize) -> bool {
+        let is_counted = self.count.is_some_and(|count| self.found.total >= count);
+        let wanted = !is_counted || self.top.as_deref().is_none_or(|top| top.may_have(stretch));
+        self.found.is_counted_in_part |= !wanted;
+        wanted
+    }
+}
