@@ -1,6 +1,7 @@
 //! Date formats as mappings and requests name them: Elasticsearch's own names and patterns of Java's
 //! `DateTimeFormatter`, several of them with `||` between. They are compiled once; reading takes one walk over the text.
 
+pub(crate) mod instant;
 mod names;
 mod parse;
 mod pattern;

@@ -139,7 +139,7 @@ pub(crate) fn routes(state: AppState) -> Router {
         .layer(DefaultBodyLimit::disable());
     let served = guarded(served, guard.as_ref())
         .layer(axum::middleware::from_fn_with_state(identity, shape::shape))
-        .layer(RequestDecompressionLayer::new().gzip(true).zstd(true))
+        .layer(RequestDecompressionLayer::new().gzip(true).zstd(true).pass_through_unaccepted(true))
         .layer(CompressionLayer::new().gzip(true).zstd(true))
         .layer(axum::middleware::map_request(shape::plain_head));
     guarded(admin, guard.as_ref()).merge(served)
@@ -163,7 +163,7 @@ async fn sweep(api: std::sync::Weak<Shared>) {
         let Some(api) = api.upgrade() else { return };
         api.async_searches.sweep();
         if let Ok(everything) = api.store.view("_all", None) {
-            api.contexts.sweep(&everything);
+            api.contexts.sweep(&everything, api.store.is_room_held_back());
         }
     }
 }

@@ -1,8 +1,6 @@
 //! From records on the bus to documents in the store: one task reads, one thread builds segments.
 
-pub(crate) mod document;
 pub(crate) mod indexing;
-pub(crate) mod instant;
 pub(crate) mod pace;
 pub(crate) mod parse;
 pub(crate) mod reading;

@@ -26,6 +26,8 @@ pub(crate) const MESSAGE: &str = "message";
 /// Lists the paths whose value did not fit its type; kept in [`Fields::keyword`].
 pub(crate) const IGNORED: &str = "_ignored";
 
+/// The column of [`Fields::seq`].
+pub(crate) const SEQ: &str = "seq";
 /// The column of [`Fields::time`].
 pub(crate) const TIME: &str = "time";
 /// The column of [`Fields::order`].
@@ -74,7 +76,7 @@ pub(crate) fn schema() -> &'static (Schema, Fields) {
         let fields = Fields {
             time: builder
                 .add_date_field(TIME, DateOptions::default().set_fast().set_precision(DateTimePrecision::Nanoseconds)),
-            seq: builder.add_u64_field("seq", FAST),
+            seq: builder.add_u64_field(SEQ, FAST),
             id: builder
                 .add_text_field("id", TextOptions::default().set_indexing_options(raw.clone()).set_fast(RAW_TOKENIZER)),
             message: builder.add_text_field("message", TextOptions::default().set_indexing_options(words.clone())),

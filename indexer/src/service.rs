@@ -257,8 +257,8 @@ async fn report(store: Arc<Store>, board: Arc<StatusBoard>, shutdown: Shutdown) 
                 "index": index.name.as_ref(),
                 "docs": index.docs,
                 "bytes": index.bytes,
-                "oldest": index.oldest_ns.map(crate::ingest::instant::to_rfc3339),
-                "newest": index.newest_ns.map(crate::ingest::instant::to_rfc3339),
+                "oldest": index.oldest_ns.map(crate::dates::instant::to_rfc3339),
+                "newest": index.newest_ns.map(crate::dates::instant::to_rfc3339),
             })
         };
         let listed: Vec<_> = indices.iter().take(REPORTED_INDICES_MAX).map(line).collect();

@@ -9,6 +9,7 @@ pub(crate) mod catalog;
 pub(crate) mod cold;
 pub(crate) mod directory;
 mod docstore;
+pub(crate) mod document;
 mod earlier;
 mod erase;
 pub(crate) mod facts;
@@ -75,6 +76,7 @@ use pending::Pending;
 use progress::Progress;
 use registry::Mapping;
 pub(crate) use repair::{Damage, Rebuilt};
+pub(crate) use retention::REMEMBERED_DAYS;
 pub(crate) use split::SplitError;
 pub(crate) use view::{Freshness, IndexSummary, View};
 
@@ -103,7 +105,7 @@ pub(crate) struct Store {
     /// Set when merges on disk are to end without a result.
     stopping: Arc<AtomicBool>,
     /// Deleted splits that somebody still reads, and their bytes.
-    leaving: Mutex<Vec<(Weak<Part>, u64)>>,
+    leaving: Mutex<Vec<(Weak<()>, u64)>>,
     next_part: AtomicU64,
     hot_bytes: AtomicU64,
     /// Counts changes of what was said about indexes.

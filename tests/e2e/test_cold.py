@@ -222,6 +222,13 @@ def while_it_is_away(logmill, s3):
     found = logmill.search({"query": {"match": {"message": "event"}}, "track_total_hits": True}, "logs-cold-x")
     assert found["_shards"]["failed"] == 1 and found["_shards"]["failures"][0]["index"] == "logs-cold-x"
     assert [hit["_source"]["n"] for hit in found["hits"]["hits"]] == [99999]
+    # So do what a search asks for besides, words, groups and names, and what is no search.
+    wildcard = {"wildcard": {"message": {"value": "ev*", "_name": "any"}}}
+    for body in [{"query": wildcard}, {"query": {"match_all": {}}, "collapse": {"field": "n", "inner_hits": {"name": "group"}}}]:
+        found = logmill.search(body, "logs-cold-x")
+        assert found["_shards"]["failed"] == 1 and [hit["_source"]["n"] for hit in found["hits"]["hits"]] == [99999], found
+    unexplained = requests.post(f"{logmill.es_url}/logs-cold-x/_explain/none", json={"query": {"match_all": {}}}, timeout=30)
+    assert unexplained.status_code == 503, unexplained.text
     s3.door.reopen()
     wait_for("it to be found again", lambda: len(numbers(logmill)) == DAYS * A_DAY - 49, timeout=15)
 

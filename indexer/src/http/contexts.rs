@@ -133,8 +133,10 @@ impl Contexts {
         points.map(|(id, context)| (id.clone(), context.clone())).collect()
     }
 
-    /// Drops what has expired, and the oldest while all together keep too many files alive that nobody else needs.
-    pub(super) fn sweep(&self, needed: &View) {
+    /// Drops what has expired, and the oldest while all together keep too many files alive that nobody else needs; any,
+    /// where the disk has no room for them.
+    pub(super) fn sweep(&self, needed: &View, is_disk_low: bool) {
+        let bytes_max = if is_disk_low { 0 } else { ORPHANED_BYTES_MAX };
         let mut open = self.0.lock();
         let now = Instant::now();
         open.retain(|_, context| context.expires > now);
@@ -144,7 +146,7 @@ impl Contexts {
         while !open.is_empty() {
             let views = open.values().map(|context| &context.view);
             let orphaned = bytes_of(views, |part| part.place != Place::Memory && !current.contains(&place(part)));
-            if orphaned <= ORPHANED_BYTES_MAX {
+            if orphaned <= bytes_max {
                 return;
             }
             let oldest = open.iter().min_by_key(|(_, context)| context.opened).map(|(id, _)| id.clone());

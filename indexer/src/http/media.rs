@@ -58,6 +58,12 @@ pub(super) struct Media {
 /// Checks what a request brings and wants; `has_body` says that it brings something.
 pub(super) fn check(headers: &HeaderMap, has_body: bool) -> Result<Media, EsError> {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("(not text)"));
+    // Where it was one of ours, the body is unpacked by now and the header gone.
+    if let Some(encoding) = text(&header::CONTENT_ENCODING).filter(|encoding| has_body && *encoding != "identity") {
+        let reason =
+            format!("Content-Encoding header [{encoding}] is not supported: send gzip, zstd, or nothing of it");
+        return Err(EsError::new(415, "media_type_header_exception", reason));
+    }
     let content_type = text(&header::CONTENT_TYPE);
     if let Some(content_type) = content_type.filter(|_| has_body)
         && !MediaType::parse(content_type).is_json()

@@ -62,6 +62,11 @@ fn show(api: &Api, index: &str, name: Option<&str>, query: &RawQuery) -> Answer 
     Ok(answer::json(&Value::Object(shown)))
 }
 
+/// Whether a setting stays as it was when the index was made.
+fn is_final(name: &str) -> bool {
+    matches!(name, "index.number_of_shards" | "index.mode") || name.starts_with("index.sort.")
+}
+
 pub(super) async fn put(State(api): State<Api>, Indices(index): Indices, query: RawQuery, body: Body) -> Answer {
     let mut params = Params::new(query.0.as_deref());
     let preserve = params.flag("preserve_existing")?.unwrap_or(false);
@@ -72,7 +77,7 @@ pub(super) async fn put(State(api): State<Api>, Indices(index): Indices, query: 
     let body = body.get("settings").cloned().unwrap_or(body);
     let asked = Settings::read(&body)?;
     let names = asked.flat();
-    if let Some(name) = names.keys().find(|name| *name == "index.number_of_shards" || name.starts_with("index.sort.")) {
+    if let Some(name) = names.keys().find(|name| is_final(name)) {
         return Err(EsError::argument(format!("Can't update non dynamic settings [[{name}]] for open indices")));
     }
     super::changing(&api, move |store| {

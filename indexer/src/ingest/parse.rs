@@ -11,9 +11,9 @@ use bytes::Bytes;
 use serde::de::Deserializer as _;
 use serde_json::Deserializer;
 
-use super::document::{Leaf, LogDocument, Scalar};
-use super::instant;
+use crate::dates::instant;
 use crate::schema::{IGNORED, KEYWORD_BYTES_MAX, MESSAGE, TIMESTAMP, VERSION};
+use crate::store::document::{Leaf, LogDocument, Scalar};
 use crate::store::registry::{Entry, FieldType, Found, Kind, PATH_BYTES_MAX, Registry};
 use fit::{Fit, Raw, fitting};
 use visit::Object;
@@ -182,7 +182,7 @@ impl<'w> Walk<'w> {
                 Some(formats) => formats.parse(&text.to_string()),
                 None => None,
             };
-            return match nanos.or_else(|| instant::from_millis(scalar)) {
+            return match nanos.or_else(|| scalar.millis_as_nanos()) {
                 Some(nanos) => self.timestamp(nanos),
                 None => self.ignored(),
             };
@@ -203,7 +203,7 @@ impl<'w> Walk<'w> {
             | (FieldType::Boolean, Scalar::Boolean(_)) => Some(scalar),
             (FieldType::Double, Scalar::Long(number)) => Some(Scalar::Double(number as f64)),
             (FieldType::Double, Scalar::Unsigned(number)) => Some(Scalar::Double(number as f64)),
-            (FieldType::Date, _) => instant::from_millis(scalar).map(Scalar::Instant),
+            (FieldType::Date, _) => scalar.millis_as_nanos().map(Scalar::Instant),
             _ => None,
         };
         match value {

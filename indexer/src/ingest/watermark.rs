@@ -7,10 +7,6 @@ use logmill_core::Origin;
 
 use crate::store::manifest::MarkMeta;
 
-/// Sources without news for so many days are forgotten. A shipper that was away longer may double the tail of
-/// a file; remembering every file for ever would fill memory.
-pub(crate) const REMEMBERED_DAYS: u32 = 14;
-
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     origin: Origin,

@@ -11,7 +11,8 @@ use logmill_core::stage::Counter;
 use logmill_core::{Shutdown, StatusBoard};
 
 use super::indexing::{Indexing, Tally};
-use super::watermark::REMEMBERED_DAYS;
+use crate::dates::instant::day_of;
+use crate::store::REMEMBERED_DAYS;
 use crate::store::Store;
 
 /// Batches between the reader and this thread: one is built while the next is read.
@@ -113,9 +114,4 @@ pub(crate) fn run(
             tracing::debug!(watermarks = indexing.marks(), "forgot sources without news");
         }
     }
-}
-
-/// Days since 1970.
-pub(crate) fn day_of(at: Timestamp) -> u32 {
-    u32::try_from(at.as_second().div_euclid(86_400)).unwrap_or(0)
 }

@@ -45,8 +45,34 @@ pub(crate) struct Shards {
     pub(crate) failed: usize,
     /// Why they did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) failures: Vec<Value>,
+    pub(crate) failures: Vec<ShardFailure>,
 }
+
+/// Why something of an index could not be read.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ShardFailure {
+    shard: u32,
+    pub(crate) index: String,
+    node: &'static str,
+    pub(crate) reason: FailureReason,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FailureReason {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    pub(crate) reason: String,
+}
+
+impl ShardFailure {
+    pub(crate) fn new(index: &str, reason: &str) -> Self {
+        let reason = FailureReason { kind: NO_SHARD, reason: reason.to_owned() };
+        Self { shard: 0, index: index.to_owned(), node: "logmill", reason }
+    }
+}
+
+/// The type of an error where something could not be read.
+pub(crate) const NO_SHARD: &str = "no_shard_available_action_exception";
 
 impl Shards {
     pub(crate) const fn of(total: usize) -> Self {

@@ -19,37 +19,29 @@ pub(crate) trait Visitor {
     /// Takes a block of documents and their scores; may say why to stop.
     fn take(&mut self, docs: &[DocId], scores: &[f32]) -> Option<Stopped>;
 
-    /// Whether a stretch of documents is still to be looked at.
-    fn wants(&mut self, _stretch: usize) -> bool {
-        true
-    }
+    /// Which stretch of the part is to be looked at first, where others may then be passed over; `None` where every
+    /// match matters. Asked once, where there are many matches.
+    fn first_stretch(&mut self) -> Result<Option<usize>, EsError>;
+
+    /// Whether nothing of a stretch matters any more.
+    fn may_pass(&self, stretch: usize) -> bool;
+
+    /// Says that a stretch was passed over.
+    fn passed(&mut self);
 }
 
-/// Shows a visitor all living, matching documents and their scores, until it says why to stop.
+/// Shows a visitor the living, matching documents and their scores, until it says why to stop: all of them, or, where
+/// they are many, those of the stretch that is to be looked at first and then those that still matter.
 pub(crate) fn each_block(
     weight: &dyn Weight,
     reader: &SegmentReader,
     scored: bool,
     visitor: &mut dyn Visitor,
 ) -> Result<Option<Stopped>, EsError> {
-    let mut docs = weight.scorer(reader, 1.0)?;
-    Ok(Block::new(reader, scored).show_all(docs.as_mut(), visitor))
-}
-
-/// The same, beginning with the stretch of number `first`, and without those that the visitor does not want by the
-/// time that it is their turn. Few matches are shown in their order, all of them.
-pub(crate) fn each_stretch(
-    weight: &dyn Weight,
-    reader: &SegmentReader,
-    scored: bool,
-    first: usize,
-    visitor: &mut dyn Visitor,
-) -> Result<Option<Stopped>, EsError> {
     let mut block = Block::new(reader, scored);
     let mut docs = weight.scorer(reader, 1.0)?;
-    if docs.size_hint() < MATCHES_MANY {
-        return Ok(block.show_all(docs.as_mut(), visitor));
-    }
+    let first = if docs.size_hint() < MATCHES_MANY { None } else { visitor.first_stretch()? };
+    let Some(first) = first else { return Ok(block.show_all(docs.as_mut(), visitor)) };
     let seen = documents_of(first);
     if docs.doc() < seen.start {
         docs.seek(seen.start);
@@ -61,11 +53,20 @@ pub(crate) fn each_stretch(
             return Ok(Some(stopped));
         }
     }
+    let stretches = reader.max_doc().div_ceil(STRETCH_DOCS) as usize;
+    if (0..stretches).all(|stretch| stretch == first || visitor.may_pass(stretch)) {
+        visitor.passed();
+        return Ok(None);
+    }
     // Documents are only found forwards.
-    let mut docs = weight.scorer(reader, 1.0)?;
+    docs = weight.scorer(reader, 1.0)?;
     while docs.doc() != TERMINATED {
         let stretch = docs.doc() as usize / STRETCH_DOCS as usize;
-        if stretch == first || !visitor.wants(stretch) {
+        let is_passed = stretch != first && visitor.may_pass(stretch);
+        if is_passed {
+            visitor.passed();
+        }
+        if is_passed || stretch == first {
             let next = documents_of(stretch).end;
             if next >= reader.max_doc() {
                 break;

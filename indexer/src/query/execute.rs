@@ -14,7 +14,7 @@ use super::clause::Clause;
 use super::columns::Values;
 use super::compile::{self, Target};
 use super::error::EsError;
-use super::expand::Lookup;
+use super::expand;
 use super::failures::Failures;
 use super::limits::{Allowance, Stopped};
 use super::plan;
@@ -26,7 +26,6 @@ use super::top::{self, Found, Groups, Top};
 use super::walk::{Walk, WalkFound};
 use crate::aggregate::{self, Partial};
 use crate::schema::TIMESTAMP;
-use crate::store::part::Place;
 use crate::store::registry::Mapping;
 use crate::store::{Part, View};
 
@@ -183,21 +182,23 @@ impl<'r> Run<'r> {
         if !self.query.needs_terms() {
             return Ok(());
         }
-        let time_ns = compile::time_bounds(&self.query, self.now);
-        for (index, mapping) in &view.mappings {
-            let parts = view.parts.iter().filter(|part| part.index == *index).map(AsRef::as_ref);
-            let mut parts: Vec<&Part> = parts.filter(|part: &&Part| !part.is_cold_outside(time_ns)).collect();
-            let clause = match (Lookup { parts: parts.clone(), mapping, allowance }.expand(&self.query)) {
-                Err(error) if error.status == 500 && parts.iter().any(|part| part.place == Place::Cold) => {
-                    self.failures.note(index, &error.reason);
-                    parts.retain(|part| part.place != Place::Cold);
-                    Lookup { parts, mapping, allowance }.expand(&self.query)?
-                }
-                expanded => expanded?,
-            };
+        for index in view.mappings.keys() {
+            let clause = self.with_words(&self.query, view, index, allowance)?;
             self.expanded.insert(index.clone(), clause);
         }
         Ok(())
+    }
+
+    /// A clause with the words of an index that it stands for, as far as those can be read.
+    pub(super) fn with_words(
+        &self,
+        clause: &Clause,
+        view: &View,
+        index: &Arc<str>,
+        allowance: &Allowance,
+    ) -> Result<Clause, EsError> {
+        let time_ns = compile::time_bounds(&self.query, self.now);
+        expand::with_words(clause, view, index, time_ns, &self.failures, allowance)
     }
 
     fn over_part(
@@ -304,6 +305,8 @@ impl<'r> Run<'r> {
         let terminate_after = self.request.terminate_after;
         let collected = self.collected.get(&part.index).copied().unwrap_or(0);
         let mut walk = Walk {
+            part,
+            weight,
             sieve,
             top,
             collector,
@@ -318,7 +321,7 @@ impl<'r> Run<'r> {
             },
             found: WalkFound::after(self.best_score),
         };
-        let stopped = walk.over(part, weight)?;
+        let stopped = walk.run()?;
         self.terminated |= walk.left == Some(0);
         let found = walk.found;
         if terminate_after.is_some() {
@@ -326,7 +329,7 @@ impl<'r> Run<'r> {
         }
         // Scorers that were interrupted end as if there was nothing more.
         self.stopped = stopped.or_else(|| allowance.stopped()).filter(|why| *why != Stopped::Enough);
-        self.total += found.total;
+        self.total += found.hits();
         self.counted_in_part |= found.is_counted_in_part && self.request.continuation.is_none();
         self.best_score = found.best_score;
         Ok(())

@@ -2,6 +2,7 @@
 //! are searched, so that every part is asked for the same words and all of them are scored alike.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use logmill_indexer_api::text;
 use tantivy::schema::Field;
@@ -9,21 +10,46 @@ use tantivy::schema::Field;
 use super::clause::{Clause, Combine, Condition, Fuzzy, Weighted, Words};
 use super::compile::{near, text_path};
 use super::error::EsError;
+use super::failures::Failures;
 use super::fields::{self, Place, place};
 use super::limits::Allowance;
 use super::pattern::successor;
 use crate::schema::schema;
-use crate::store::Part;
+use crate::store::part::Place as Stored;
 use crate::store::registry::{FieldType, Mapping};
+use crate::store::{Part, View};
 
 /// Terms between two looks at the clock.
 const TERMS_BETWEEN_CHECKS: usize = 1 << 12;
 
+/// A clause with the words of an index that it stands for. Where a cold part can't be read, which is noted, with those
+/// of the others.
+pub(super) fn with_words(
+    clause: &Clause,
+    view: &View,
+    index: &Arc<str>,
+    time_ns: (i64, i64),
+    failures: &Failures,
+    allowance: &Allowance,
+) -> Result<Clause, EsError> {
+    let Some(mapping) = view.mappings.get(index) else { return Ok(clause.clone()) };
+    let parts = view.parts.iter().filter(|part| part.index == *index).map(AsRef::as_ref);
+    let mut parts: Vec<&Part> = parts.filter(|part: &&Part| !part.is_cold_outside(time_ns)).collect();
+    match (Lookup { parts: parts.clone(), mapping, allowance }.expand(clause)) {
+        Err(error) if error.status == 500 && parts.iter().any(|part| part.place == Stored::Cold) => {
+            failures.note(index, &error.reason);
+            parts.retain(|part| part.place != Stored::Cold);
+            Lookup { parts, mapping, allowance }.expand(clause)
+        }
+        expanded => expanded,
+    }
+}
+
 /// Where words are looked up.
-pub(crate) struct Lookup<'l> {
-    pub(crate) parts: Vec<&'l Part>,
-    pub(crate) mapping: &'l Mapping,
-    pub(crate) allowance: &'l Allowance,
+struct Lookup<'l> {
+    parts: Vec<&'l Part>,
+    mapping: &'l Mapping,
+    allowance: &'l Allowance,
 }
 
 impl Clause {
@@ -44,7 +70,7 @@ impl Clause {
 
 impl Lookup<'_> {
     /// The same query with the words of this index.
-    pub(crate) fn expand(&self, clause: &Clause) -> Result<Clause, EsError> {
+    fn expand(&self, clause: &Clause) -> Result<Clause, EsError> {
         let each = |members: &[Clause]| members.iter().map(|member| self.expand(member)).collect::<Result<Vec<_>, _>>();
         let one = |inner: &Clause| self.expand(inner).map(Box::new);
         Ok(match clause {

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tantivy::{DocSet as _, TERMINATED};
+use tantivy::{DocId, DocSet as _, TERMINATED};
 
 use super::clause::Clause;
 use super::compile::{self, Target};
 use super::error::EsError;
-use super::expand::Lookup;
+use super::expand::with_words;
+use super::failures::Failures;
 use super::limits::Allowance;
 use super::scoring::{Scores, Statistics};
-use crate::store::View;
 use crate::store::registry::Mapping;
+use crate::store::{Part, View};
+
+const ALL_TIMES: (i64, i64) = (i64::MIN, i64::MAX);
 
 /// The index of a document and, when it matches, how its score comes about.
 pub(crate) type Explained = (Arc<str>, Option<serde_json::Value>);
@@ -29,29 +32,38 @@ pub(crate) fn explain(
     let now = Timestamp::now();
     let wanted = Clause::Ids(vec![id.to_owned()]);
     let empty = Mapping::default();
+    let failures = Failures::of(view, ALL_TIMES);
     for part in &view.parts {
         allowance.check()?;
-        let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);
-        let target = Target { index: &part.index, mapping, now };
-        let weight = Scores::Unwanted.weight(compile::compile(&wanted, target)?.as_ref())?;
-        let mut docs = weight.scorer(&part.reader, 1.0)?;
-        while docs.doc() != TERMINATED && !part.is_alive(docs.doc()) {
-            docs.advance();
+        let in_part = || -> Result<Option<Explained>, EsError> {
+            let mapping = view.mappings.get(&part.index).map_or(&empty, AsRef::as_ref);
+            let target = Target { index: &part.index, mapping, now };
+            let Some(document) = first(part, &wanted, target)? else { return Ok(None) };
+            let clause = with_words(clause, view, &part.index, ALL_TIMES, &failures, allowance)?;
+            let weight = scores.weight(compile::compile(&clause, target)?.as_ref())?;
+            let mut docs = weight.scorer(&part.reader, 1.0)?;
+            if docs.doc() > document || docs.seek(document) != document {
+                return Ok(Some((part.index.clone(), None)));
+            }
+            let explanation = weight.explain(&part.reader, document)?;
+            let shown = serde_json::to_value(&explanation).map_err(EsError::internal)?;
+            Ok(Some((part.index.clone(), Some(shown))))
+        };
+        if let Some(explained) = failures.pass(part, in_part(), allowance)?.flatten() {
+            return Ok(Some(explained));
         }
-        let document = docs.doc();
-        if document == TERMINATED {
-            continue;
-        }
-        let parts = view.parts.iter().filter(|other| other.index == part.index).map(AsRef::as_ref).collect();
-        let clause = Lookup { parts, mapping, allowance }.expand(clause)?;
-        let weight = scores.weight(compile::compile(&clause, target)?.as_ref())?;
-        let mut docs = weight.scorer(&part.reader, 1.0)?;
-        if docs.doc() > document || docs.seek(document) != document {
-            return Ok(Some((part.index.clone(), None)));
-        }
-        let explanation = weight.explain(&part.reader, document)?;
-        let shown = serde_json::to_value(&explanation).map_err(EsError::internal)?;
-        return Ok(Some((part.index.clone(), Some(shown))));
     }
+    // It may be in what could not be read.
+    failures.shards(view.mappings.len(), false)?;
     Ok(None)
+}
+
+/// The first living document of a part that a clause matches.
+fn first(part: &Part, clause: &Clause, target: Target<'_>) -> Result<Option<DocId>, EsError> {
+    let weight = Scores::Unwanted.weight(compile::compile(clause, target)?.as_ref())?;
+    let mut docs = weight.scorer(&part.reader, 1.0)?;
+    while docs.doc() != TERMINATED && !part.is_alive(docs.doc()) {
+        docs.advance();
+    }
+    Ok(Some(docs.doc()).filter(|doc| *doc != TERMINATED))
 }

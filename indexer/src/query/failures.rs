@@ -2,11 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use serde_json::{Value, json};
-
-use super::answer::Shards;
+use super::answer::{NO_SHARD, ShardFailure, Shards};
 use super::error::EsError;
 use super::limits::{Allowance, Stopped};
 use crate::store::part::Place;
@@ -15,7 +12,7 @@ use crate::store::{Part, View};
 /// What could not be read, by index, and whether anything could.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    reasons: RefCell<BTreeMap<Arc<str>, String>>,
+    reasons: RefCell<BTreeMap<String, String>>,
     read: Cell<bool>,
 }
 
@@ -31,8 +28,15 @@ impl Failures {
         failures
     }
 
-    pub(super) fn note(&self, index: &Arc<str>, reason: &str) {
-        self.reasons.borrow_mut().entry(index.clone()).or_insert_with(|| reason.to_owned());
+    pub(super) fn note(&self, index: &str, reason: &str) {
+        self.reasons.borrow_mut().entry(index.to_owned()).or_insert_with(|| reason.to_owned());
+    }
+
+    /// Notes what a search within this one could not read.
+    pub(super) fn take_over(&self, inner: &Shards) {
+        for failure in &inner.failures {
+            self.note(&failure.index, &failure.reason.reason);
+        }
     }
 
     /// Takes what reading a part came to: `None` when it is cold and could not be read, which is noted.
@@ -67,16 +71,12 @@ impl Failures {
         let reasons = self.reasons.borrow();
         let Some((index, reason)) = reasons.iter().next() else { return Ok(Shards::of(total)) };
         if !partial || !self.read.get() {
-            let mut error = EsError::new(503, "no_shard_available_action_exception", reason.clone());
-            error.index = Some(index.to_string());
+            let mut error = EsError::new(503, NO_SHARD, reason.clone());
+            error.index = Some(index.clone());
             error.phase = Some("query");
             return Err(error);
         }
-        let failure = |(index, reason): (&Arc<str>, &String)| -> Value {
-            let reason = json!({ "type": "no_shard_available_action_exception", "reason": reason });
-            json!({ "shard": 0, "index": index.as_ref(), "node": "logmill", "reason": reason })
-        };
-        let failures: Vec<Value> = reasons.iter().map(failure).collect();
+        let failures: Vec<_> = reasons.iter().map(|(index, reason)| ShardFailure::new(index, reason)).collect();
         let failed = failures.len();
         Ok(Shards { total, successful: total.saturating_sub(failed), skipped: 0, failed, failures })
     }

@@ -6,13 +6,12 @@ use std::collections::hash_map::Entry;
 use serde_json::{Map, Value};
 use tantivy::{DocId, DocSet as _};
 
-use super::answer::Hit;
+use super::answer::{Hit, Hits};
 use super::clause::Clause;
 use super::columns::{Texts, Values};
 use super::compile::{self, Target};
 use super::error::EsError;
 use super::execute::{Run, search};
-use super::expand::Lookup;
 use super::fetch;
 use super::highlight::Highlighter;
 use super::limits::Allowance;
@@ -127,10 +126,9 @@ impl Run<'_> {
         if let Some(filter) = &self.request.post_filter {
             filter.each_named(&mut add);
         }
-        let Some(mapping) = view.mappings.get(index) else { return Ok(named) };
+        let Some((index, _)) = view.mappings.get_key_value(index) else { return Ok(named) };
         for (_, clause) in named.iter_mut().filter(|(_, clause)| clause.needs_terms()) {
-            let parts = view.parts.iter().filter(|part| part.index.as_ref() == index).map(AsRef::as_ref).collect();
-            *clause = Lookup { parts, mapping, allowance }.expand(clause)?;
+            *clause = self.with_words(clause, view, index, allowance)?;
         }
         Ok(named)
     }
@@ -153,8 +151,18 @@ impl Run<'_> {
         let mut shown = Map::new();
         for (name, inner) in &collapse.inner {
             let request = collapse.inner_search(self.request, inner, group);
-            let found = search(view, &request, allowance)?;
-            let hits = serde_json::to_value(found.hits).map_err(EsError::internal)?;
+            let hits = match search(view, &request, allowance) {
+                Ok(found) => {
+                    self.failures.take_over(&found.shards);
+                    found.hits
+                }
+                Err(EsError { status: 503, reason, index: Some(index), .. }) => {
+                    self.failures.note(&index, &reason);
+                    Hits::default()
+                }
+                Err(error) => return Err(error),
+            };
+            let hits = serde_json::to_value(hits).map_err(EsError::internal)?;
             shown.insert(name.clone(), serde_json::json!({ "hits": hits }));
         }
         Ok(shown)

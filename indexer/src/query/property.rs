@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::tests::search;
-use crate::store::testing::store_in_some_order;
+use crate::store::testing::{erase, store_in_some_order};
 
 const WORDS: [&str; 6] = ["get", "Cart", "timeout", "user-12", "Zürich", "reset"];
 const LEVELS: [&str; 4] = ["info", "error", "Warn", "in fo"];
@@ -140,10 +140,14 @@ proptest! {
         docs_a_part in 1usize..20,
         size in 1usize..7,
         descending: bool,
+        gone in 0usize..8,
         counted in prop_oneof![Just(json!(false)), Just(json!(true)), (0u64..30).prop_map(Value::from)],
     ) {
         let store = store_in_some_order("logs-a", &events, docs_a_part);
-        let matching = expected(&events, &ast);
+        // One in five is erased, or none.
+        let is_gone = |number: &usize| number % 5 == gone;
+        erase(&store, &(0..events.len()).filter(is_gone).map(|number| number as u64).collect::<Vec<_>>());
+        let matching: Vec<usize> = expected(&events, &ast).into_iter().filter(|number| !is_gone(number)).collect();
         let found = search(&store, json!({"query": ast.to_dsl(), "size": 0, "aggs": {
             "tags": {"terms": {"field": "tags", "order": {"_key": "asc"}}, "aggs": {"took": {"stats": {"field": "took"}}}},
             "status": {"terms": {"field": "status", "missing": -1, "order": {"_key": "asc"}}},

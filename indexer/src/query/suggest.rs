@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 use logmill_indexer_api::text;
 
+use super::answer::Shards;
 use super::compile::text_path;
 use super::error::EsError;
+use super::failures::Failures;
 use super::fields::{Place, place};
 use super::limits::{Allowance, Stopped};
 use super::pattern::successor;
 use crate::schema::schema;
-use crate::store::View;
 use crate::store::registry::FieldType;
+use crate::store::{Part, View};
 
 /// Terms between two looks at the clock.
 const TERMS_BETWEEN_CHECKS: usize = 1 << 12;
@@ -26,15 +28,19 @@ pub(crate) struct Wanted {
     pub(crate) size: usize,
 }
 
-/// Collects the first values in their order; says whether all parts were read in time.
-pub(crate) fn values(
-    view: &View,
-    wanted: &Wanted,
-    allowance: &Allowance,
-    found: &mut BTreeSet<String>,
-) -> Result<bool, EsError> {
+/// Values in their order, whether all of them were looked at in time, and what could not be read.
+pub(crate) struct Values {
+    pub(crate) found: BTreeSet<String>,
+    pub(crate) complete: bool,
+    pub(crate) shards: Shards,
+}
+
+/// Collects the first values in their order.
+pub(crate) fn values(view: &View, wanted: &Wanted, allowance: &Allowance) -> Result<Values, EsError> {
     let prefix = if wanted.any_case { text::lower(&wanted.prefix) } else { wanted.prefix.clone() };
-    let mut looked_at = 0usize;
+    let failures = Failures::of(view, (i64::MIN, i64::MAX));
+    let mut collecting = Collecting { wanted, prefix, allowance, found: BTreeSet::new(), looked_at: 0 };
+    let mut complete = true;
     for part in &view.parts {
         let Some(mapping) = view.mappings.get(&part.index) else { continue };
         let path = match place(mapping, &wanted.field) {
@@ -45,10 +51,32 @@ pub(crate) fn values(
                 return Err(EsError::argument(reason));
             }
         };
-        let field = schema().1.keyword;
+        let read = collecting.read(part, &path);
+        complete = failures.pass(part, read, allowance)?.unwrap_or(true);
+        if !complete {
+            break;
+        }
+    }
+    let shards = failures.shards(view.mappings.len(), true)?;
+    complete &= shards.failed == 0;
+    Ok(Values { found: collecting.found, complete, shards })
+}
 
-        let start = text_path(field, Some(&path));
-        let lower = if wanted.any_case { start.clone() } else { [&start, prefix.as_bytes()].concat() };
+struct Collecting<'w> {
+    wanted: &'w Wanted,
+    prefix: String,
+    allowance: &'w Allowance,
+    found: BTreeSet<String>,
+    looked_at: usize,
+}
+
+impl Collecting<'_> {
+    /// Takes the values of a path in one part; false when there was no time for all of them.
+    fn read(&mut self, part: &Part, path: &str) -> Result<bool, EsError> {
+        let field = schema().1.keyword;
+        let (wanted, found) = (self.wanted, &mut self.found);
+        let start = text_path(field, Some(path));
+        let lower = if wanted.any_case { start.clone() } else { [&start, self.prefix.as_bytes()].concat() };
         let inverted = part.reader.inverted_index(field)?;
         let mut range = inverted.terms().range().ge(&lower);
         let upper = successor(lower.clone());
@@ -57,9 +85,9 @@ pub(crate) fn values(
         }
         let mut terms = range.into_stream()?;
         while terms.advance() {
-            looked_at += 1;
-            if looked_at.is_multiple_of(TERMS_BETWEEN_CHECKS)
-                && let Some(stopped) = allowance.stopped()
+            self.looked_at += 1;
+            if self.looked_at.is_multiple_of(TERMS_BETWEEN_CHECKS)
+                && let Some(stopped) = self.allowance.stopped()
             {
                 return if stopped == Stopped::Cancelled { Err(EsError::cancelled()) } else { Ok(false) };
             }
@@ -68,7 +96,7 @@ pub(crate) fn values(
             if found.len() >= wanted.size && found.last().is_none_or(|last| value > last.as_str()) {
                 break;
             }
-            let fits = !wanted.any_case || text::lower(value).starts_with(&prefix);
+            let fits = !wanted.any_case || text::lower(value).starts_with(&self.prefix);
             if fits && wanted.after.as_ref().is_none_or(|after| value > after.as_str()) {
                 found.insert(value.to_owned());
                 if found.len() > wanted.size {
@@ -76,6 +104,6 @@ pub(crate) fn values(
                 }
             }
         }
+        Ok(true)
     }
-    Ok(true)
 }

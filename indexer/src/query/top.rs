@@ -67,15 +67,15 @@ impl<'t> Top<'t> {
         !is_beaten && !was_before
     }
 
-    /// Looks up which keys each stretch of the part may have. Gives the stretch that has the first; `None` where hits
-    /// are not in the order of time, or it is not worth it.
-    pub(super) fn learn_stretches(&mut self, part: &Part) -> Result<Option<usize>, EsError> {
+    /// Looks up which keys each stretch of the part may have. Gives the stretch that has the first of those that are
+    /// wanted; `None` where hits are not in the order of time, or the part is too small for it to be worth it.
+    pub(super) fn learn_stretches(&mut self, part: &Part) -> Option<usize> {
         if !self.by_time || part.reader.max_doc() <= 2 * STRETCH_DOCS {
-            return Ok(None);
+            return None;
         }
-        self.stretches = self.order.stretches(part)?;
-        let may_have = (0..self.stretches.len()).filter(|stretch| self.may_have(*stretch));
-        Ok(may_have.min_by_key(|stretch| self.stretches.get(*stretch).map(|(least, _)| *least)))
+        self.stretches = self.order.stretches(part);
+        let place = |stretch: &usize| (!self.may_have(*stretch), self.stretches.get(*stretch).map(|(least, _)| *least));
+        (0..self.stretches.len()).min_by_key(place)
     }
 
     /// Whether a document of a stretch can be among the best.

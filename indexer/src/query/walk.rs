@@ -1,20 +1,23 @@
 //! What is made of the matches of one part: they are counted, the best are kept, and aggregations see them.
 
-use super::blocks::{Visitor, each_block, each_stretch};
+use tantivy::DocId;
+use tantivy::query::Weight;
+
+use super::blocks::{Visitor, each_block};
 use super::error::EsError;
 use super::limits::{Allowance, Stopped};
 use super::sieve::Sieve;
 use super::top::Top;
 use crate::aggregate::Collector;
 use crate::store::Part;
-use tantivy::DocId;
-use tantivy::query::Weight;
 
 /// Checks for a timeout are made every so many documents.
 const DOCS_BETWEEN_CHECKS: usize = 1 << 13;
 
 /// Those who look at the matches of a part, and what they found.
 pub(super) struct Walk<'w, 't, 'c> {
+    pub(super) part: &'w Part,
+    pub(super) weight: &'w dyn Weight,
     pub(super) sieve: &'w mut Sieve,
     pub(super) top: Option<&'w mut Top<'t>>,
     pub(super) collector: Option<&'w mut Collector<'c>>,
@@ -31,8 +34,10 @@ pub(super) struct Walk<'w, 't, 'c> {
 /// What a walk found.
 #[derive(Debug, Default)]
 pub(super) struct WalkFound {
-    /// Hits.
-    pub(super) total: u64,
+    /// Hits that were looked at.
+    total: u64,
+    /// All hits, counted without looking at each.
+    counted_apart: Option<u64>,
     /// Not all hits were counted: no more were asked for.
     pub(super) is_counted_in_part: bool,
     /// Matches that were looked at.
@@ -47,28 +52,20 @@ impl WalkFound {
     pub(super) fn after(best_score: Option<f32>) -> Self {
         Self { best_score, ..Self::default() }
     }
+
+    /// How many hits there are, or as many of them as were to be counted.
+    pub(super) fn hits(&self) -> u64 {
+        self.counted_apart.unwrap_or(self.total)
+    }
 }
 
 impl Walk<'_, '_, '_> {
-    /// Looks at the matches of a part, or at as many as matter.
-    pub(super) fn over(&mut self, part: &Part, weight: &dyn Weight) -> Result<Option<Stopped>, EsError> {
-        let reader = &part.reader;
-        let stopped = match self.first_stretch(part)? {
-            Some(first) => each_stretch(weight, reader, self.scored, first, self)?,
-            None => each_block(weight, reader, self.scored, self)?,
-        };
+    /// Looks at the matches of the part, or at as many as matter.
+    pub(super) fn run(&mut self) -> Result<Option<Stopped>, EsError> {
+        let stopped = each_block(self.weight, &self.part.reader, self.scored, self)?;
         match self.found.failure.take() {
             Some(error) => Err(error),
             None => Ok(stopped),
-        }
-    }
-
-    /// The stretch of the part to begin with, where others may then be passed over: that with the first hits.
-    fn first_stretch(&mut self, part: &Part) -> Result<Option<usize>, EsError> {
-        let all_matter = self.collector.is_some() || self.left.is_some() || self.count.is_none();
-        match self.top.as_deref_mut().filter(|_| !all_matter) {
-            Some(top) => top.learn_stretches(part),
-            None => Ok(None),
         }
     }
 }
@@ -112,10 +109,27 @@ impl Visitor for Walk<'_, '_, '_> {
         self.allowance.stopped()
     }
 
-    fn wants(&mut self, stretch: usize) -> bool {
-        let is_counted = self.count.is_some_and(|count| self.found.total >= count);
-        let wanted = !is_counted || self.top.as_deref().is_none_or(|top| top.may_have(stretch));
-        self.found.is_counted_in_part |= !wanted;
-        wanted
+    fn first_stretch(&mut self) -> Result<Option<usize>, EsError> {
+        let is_counted_apart = self.count.is_none() && self.sieve.is_open();
+        // The best score may be anywhere.
+        let all_matter = self.scored || self.collector.is_some() || self.left.is_some();
+        if all_matter || (self.count.is_none() && !is_counted_apart) {
+            return Ok(None);
+        }
+        let first = self.top.as_deref_mut().and_then(|top| top.learn_stretches(self.part));
+        if first.is_some() && is_counted_apart {
+            self.found.counted_apart = Some(self.weight.count(&self.part.reader)?.into());
+        }
+        Ok(first)
+    }
+
+    fn may_pass(&self, stretch: usize) -> bool {
+        let is_counted =
+            self.found.counted_apart.is_some() || self.count.is_some_and(|count| self.found.total >= count);
+        is_counted && self.top.as_deref().is_some_and(|top| !top.may_have(stretch))
+    }
+
+    fn passed(&mut self) {
+        self.found.is_counted_in_part = self.found.counted_apart.is_none();
     }
 }

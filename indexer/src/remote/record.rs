@@ -9,8 +9,8 @@ use logmill_core::origin::{ID_HEADER, INDEX_HEADER, OP_HEADER};
 use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
+use crate::dates::instant;
 use crate::ingest::indexing::{FALLBACK_INDEX, ID_BYTES_MAX, origin_of};
-use crate::ingest::instant;
 use crate::ingest::parse::wrapped;
 use crate::schema::TIMESTAMP;
 use crate::store::names;

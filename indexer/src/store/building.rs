@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tantivy::directory::RamDirectory;
 use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter};
 
+use super::document::LogDocument;
 use super::ids;
 use super::order::Order;
 use super::part::{Label, Part, PartId, disk_settings, memory_settings};
-use crate::ingest::document::LogDocument;
 use crate::schema::{schema, tokenizers};
 
 /// Sizes the writer's first hash table: a tick's worth of documents, measured best at 10,000 events/s.

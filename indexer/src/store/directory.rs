@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use super::facts::{Alias, DataStream, Facts};
 use super::mapping::{Declared, MappingError, declared};
 use super::names;
-use super::order::Order;
 use super::settings::{LIFECYCLE_NAME, Settings, SettingsError};
 
 /// Templates and policies of each kind: all are kept in memory and in every snapshot of the manifest.
@@ -122,7 +121,6 @@ impl Directory {
         }
         body.extend(template.template.as_ref().unwrap_or(&Body::default()));
         Declared::read(&body.mappings)?;
-        Order::of(&body.settings)?;
         Ok(body)
     }
 

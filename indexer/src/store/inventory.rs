@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Store, part::Place};
-use crate::ingest::instant;
+use crate::dates::instant;
 
 /// What there is, as `_logmill/store` shows it.
 #[derive(Debug, Serialize)]

@@ -3,14 +3,14 @@
 //!
 //! An order that begins with `@timestamp` is that of the column of times, and exact. Any other is that of a key, made
 //! of the fields' values so that its bytes compare as they do; instants in it are cut to the minute, or every event
-//! would be a key of its own. Events of one key lie as they came.
+//! would be a key of its own.
 
 use tantivy::{IndexSortByField, Order as Direction};
 
+use super::document::{LogDocument, LogValue};
 use super::mapping::FieldType;
 use super::registry::Mapping;
 use super::settings::{Settings, SettingsError};
-use crate::ingest::document::{LogDocument, LogValue};
 use crate::schema::{MESSAGE, ORDER, TIME, TIMESTAMP};
 
 /// Fields of an order: as many as Elasticsearch's documentation has ever needed, many times over.

@@ -1,6 +1,7 @@
 //! The folder that splits are merged into. Writing to it rests now and then, so that ingest and searches get their
-//! share of processor and disk, and ends with an error once the store is being stopped: a merge of minutes must not
-//! hold up the end of the process. It can swallow the docstore, for whoever writes that one himself.
+//! share of processor and disk, and ends with an error once the store is being stopped, for a merge of minutes must not
+//! hold up the end of the process, or once what is written is no longer wanted. It can swallow the docstore, for whoever
+//! writes that one himself.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -66,6 +67,10 @@ impl PacedDirectory {
         })
     }
 
+    fn at_pace<W>(&self, file: W) -> PacedWriter<W> {
+        PacedWriter { file, stop: self.stop.clone(), rested: self.rested.clone(), stride: 0 }
+    }
+
     /// From now on, or no longer, what is written to a docstore is dropped.
     pub(super) fn drop_store(&self, dropped: bool) {
         self.no_store.store(dropped, Ordering::Release);
@@ -88,11 +93,10 @@ impl Directory for PacedDirectory {
     fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
         let is_store = path.extension().is_some_and(|extension| extension == "store");
         if is_store && self.no_store.load(Ordering::Acquire) {
-            return Ok(BufWriter::new(Box::new(Nowhere)));
+            return Ok(BufWriter::new(Box::new(self.at_pace(Nowhere))));
         }
         let file = self.inner.open_write(path)?;
-        let writer = PacedWriter { file, stop: self.stop.clone(), rested: self.rested.clone(), stride: 0 };
-        Ok(BufWriter::new(Box::new(writer)))
+        Ok(BufWriter::new(Box::new(self.at_pace(file))))
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
@@ -116,14 +120,14 @@ impl Directory for PacedDirectory {
     }
 }
 
-struct PacedWriter {
-    file: WritePtr,
+struct PacedWriter<W> {
+    file: W,
     stop: Stop,
     rested: Arc<Mutex<Instant>>,
     stride: usize,
 }
 
-impl Write for PacedWriter {
+impl<W: Write> Write for PacedWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.stride += written;
@@ -142,7 +146,7 @@ impl Write for PacedWriter {
     }
 }
 
-impl TerminatingWrite for PacedWriter {
+impl<W: TerminatingWrite> TerminatingWrite for PacedWriter<W> {
     fn terminate_ref(&mut self, token: AntiCallToken) -> io::Result<()> {
         self.file.terminate_ref(token)
     }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use tantivy::columnar::{Cardinality, ColumnType, MonotonicallyMappableToU64 as _};
+use tantivy::columnar::{Cardinality, Column, ColumnType, MonotonicallyMappableToU64 as _};
 use tantivy::directory::OwnedBytes;
 use tantivy::directory::{MmapDirectory, RamDirectory};
 use tantivy::fastfield::{AliveBitSet, write_alive_bitset};
@@ -14,7 +14,7 @@ use tantivy::{BitSet, Index, IndexSettings, Segment, SegmentReader};
 use super::earlier::Earlier;
 use super::ids;
 use super::manifest::SplitMeta;
-use crate::schema::{TIME, VERSION, earlier_schema, schema, tokenizers};
+use crate::schema::{VERSION, earlier_schema, schema, tokenizers};
 
 /// So many documents are a stretch: a part is not looked through for the newest events where it has only older ones.
 pub(crate) const STRETCH_DOCS: u32 = if cfg!(test) { 1 << 2 } else { 1 << 16 };
@@ -64,6 +64,8 @@ pub(crate) struct Part {
     pub(crate) ready_made: Option<RamDirectory>,
     /// The least and the greatest time of every [`STRETCH_DOCS`] documents, as its column has them, once somebody asked.
     stretches: Arc<OnceLock<Stretches>>,
+    /// Shared by all that read its files, the same part without some documents among them.
+    pub(super) held: Arc<()>,
 }
 
 impl std::fmt::Debug for Part {
@@ -191,6 +193,7 @@ impl Part {
             arrived_ms,
             ready_made: None,
             stretches: Arc::default(),
+            held: Arc::default(),
         })
     }
 
@@ -217,6 +220,7 @@ impl Part {
             // Its files have the documents that are gone.
             ready_made: None,
             stretches: self.stretches.clone(),
+            held: self.held.clone(),
             ..*self
         })
     }
@@ -256,29 +260,22 @@ impl Part {
         Ok(self.reader.doc_ids_alive().filter(wanted).collect())
     }
 
-    /// The least and the greatest time of every [`STRETCH_DOCS`] documents, dead ones included. The first time the
-    /// whole column is read.
-    ///
-    /// # Errors
-    /// When the column can't be read.
-    pub(crate) fn time_stretches(&self) -> tantivy::Result<&[(u64, u64)]> {
-        if let Some(known) = self.stretches.get() {
-            return Ok(known);
-        }
-        let kinds = [ColumnType::DateTime];
-        let times = self.reader.fast_fields().u64_lenient_for_type(Some(&kinds), TIME)?;
-        let docs = self.reader.max_doc();
-        let mut found = Vec::new();
-        let mut values = vec![0; STRETCH_DOCS as usize];
-        for (column, _) in times.iter().filter(|(column, _)| column.get_cardinality() == Cardinality::Full) {
-            for start in (0..docs).step_by(STRETCH_DOCS as usize) {
-                let length = (docs - start).min(STRETCH_DOCS) as usize;
-                let values = values.get_mut(..length).unwrap_or_default();
-                column.values.get_range(u64::from(start), values);
-                found.extend(values.iter().copied().min().zip(values.iter().copied().max()));
+    /// The least and the greatest time of every [`STRETCH_DOCS`] documents, dead ones included, from the column of
+    /// times: the first time all of it is read.
+    pub(crate) fn time_stretches(&self, times: &Column<u64>) -> &[(u64, u64)] {
+        self.stretches.get_or_init(|| {
+            if times.get_cardinality() != Cardinality::Full {
+                return Box::default();
             }
-        }
-        Ok(self.stretches.get_or_init(|| found.into()))
+            let docs = self.reader.max_doc();
+            let mut values = vec![0; STRETCH_DOCS as usize];
+            let of_stretch = |start: u32| {
+                let values = values.get_mut(..(docs - start).min(STRETCH_DOCS) as usize).unwrap_or_default();
+                times.values.get_range(u64::from(start), values);
+                values.iter().copied().min().zip(values.iter().copied().max())
+            };
+            (0..docs).step_by(STRETCH_DOCS as usize).filter_map(of_stretch).collect()
+        })
     }
 
     /// How many documents it holds.

@@ -19,6 +19,10 @@ use crate::config::DiskPolicy;
 use limits::Candidate;
 pub(in crate::store) use limits::names;
 
+/// Sources without news for so many days are forgotten. A shipper that was away longer may double the tail of
+/// a file; remembering every file for ever would fill memory.
+pub(crate) const REMEMBERED_DAYS: u32 = 14;
+
 impl Store {
     /// Deletes splits that are past their time or beyond the size that was allowed. Says how many. Those that a merge
     /// works on go too, and the merge for nothing: else younger ones would go before them, and leave a gap.
@@ -89,14 +93,23 @@ impl Store {
         self.changes.lock().doom(splits);
         let catalog = self.catalog.load();
         let gone = catalog.parts().filter(|part| part.place == Place::Disk && splits.contains(&part.id));
-        self.leaving.lock().extend(gone.map(|part| (Arc::downgrade(part), part.bytes)));
+        let mut leaving = self.leaving.lock();
+        leaving.retain(|(held, _)| held.strong_count() > 0);
+        leaving.extend(gone.map(|part| (Arc::downgrade(&part.held), part.bytes)));
     }
 
     /// Bytes of deleted splits that somebody still reads.
     pub(super) fn leaving_bytes(&self) -> u64 {
         let mut leaving = self.leaving.lock();
-        leaving.retain(|(part, _)| part.strong_count() > 0);
+        leaving.retain(|(held, _)| held.strong_count() > 0);
         leaving.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Whether old splits are to make room on a low disk, and wait for those that still read them.
+    pub(crate) fn is_room_held_back(&self) -> bool {
+        self.config.disk_policy == DiskPolicy::DropOldest
+            && self.leaving_bytes() > 0
+            && self.is_disk_low().unwrap_or(false)
     }
 
     /// The bytes of old splits that have to make room for new ones.
@@ -106,8 +119,10 @@ impl Store {
         }
         // A quarter more, so that it does not begin again with the next split.
         let reserve = self.config.disk_reserve.0;
+        // Asked first: what somebody lets go of meanwhile is then counted twice, not never.
+        let leaving = self.leaving_bytes();
         let wanted = (reserve + reserve / 4).saturating_sub(free_bytes(&self.folder)?);
-        Ok(wanted.saturating_sub(self.leaving_bytes()))
+        Ok(wanted.saturating_sub(leaving))
     }
 
     /// Forgets the origins without news since before a day.

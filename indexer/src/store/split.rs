@@ -4,9 +4,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tantivy::Index;
 use tantivy::directory::{Directory as _, RamDirectory, TerminatingWrite as _};
 use tantivy::index::SegmentComponent;
+use tantivy::store::Compressor;
+use tantivy::{Index, IndexSettings};
 
 use super::docstore::{self, SealedForm};
 use super::manifest::{SplitFile, SplitMeta, checksum, sync_folder};
@@ -82,7 +83,7 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &F
     directory.drop_store(form.sealed.is_some());
     let merged = match ready_made(parts, form) {
         Some(files) => copy(files, &directory).and_then(|()| Index::open(directory.clone())),
-        None => part::merge(parts, part::disk_settings(), directory.clone()),
+        None => part::merge(parts, settings(form), directory.clone()),
     };
     let merged = merged.map_err(index)?;
     if let Some(form) = form.sealed {
@@ -117,6 +118,15 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &F
         arrived_ms: form.arrived_ms,
         cold: None,
     })
+}
+
+/// Of a sealed split the merge's docstore is dropped: where it can't be stacked, compressing it is for nothing.
+fn settings(form: &Form) -> IndexSettings {
+    let settings = part::disk_settings();
+    match form.sealed {
+        Some(_) => IndexSettings { docstore_compression: Compressor::None, ..settings },
+        None => settings,
+    }
 }
 
 /// What a segment of our schema may have; deletions are not among it, they are the manifest's.

@@ -45,6 +45,14 @@ pub(crate) fn store_in_some_order(index: &str, documents: &[serde_json::Value], 
     store
 }
 
+/// Erases the documents of these numbers, which are ascending.
+pub(crate) fn erase(store: &Store, seqs: &[u64]) {
+    let parts = store.view("_all", None).unwrap().parts;
+    let doomed = parts.iter().map(|part| Doomed { part: part.clone(), documents: part.documents_at(seqs).unwrap() });
+    let doomed: Vec<_> = doomed.filter(|one| !one.documents.is_empty()).collect();
+    assert_eq!(store.erase(&doomed).unwrap(), seqs.len() as u64);
+}
+
 /// Makes an empty index by the body of a request.
 pub(crate) fn create(store: &Store, index: &str, body: &serde_json::Value) -> Result<(), ChangeError> {
     let settings = settings::Settings::read(&body["settings"]).unwrap();
@@ -86,6 +94,11 @@ pub(crate) fn add(store: &Store, index: &str, documents: &[serde_json::Value], d
         .filter_map(|part| Some(1 + part.reader.fast_fields().u64("seq").ok()?.max_value()))
         .max();
     store.next_seq.fetch_max(known.unwrap_or(0), Ordering::Relaxed);
+    add_on(store, index, documents, docs_a_part);
+}
+
+/// The same; their `seq` goes on from the last that was given, wherever that began.
+pub(crate) fn add_on(store: &Store, index: &str, documents: &[serde_json::Value], docs_a_part: usize) {
     let name: Arc<str> = index.into();
     for chunk in documents.chunks(docs_a_part.max(1)) {
         let known = store.index_types(index).map(|(_, mapping)| mapping);

@@ -12,9 +12,9 @@ use logmill_core::retry::Backoff;
 
 use super::Store;
 use super::inventory::Found;
+use super::retention::REMEMBERED_DAYS;
 use crate::config::DiskPolicy;
-use crate::ingest::watermark::REMEMBERED_DAYS;
-use crate::ingest::worker::day_of;
+use crate::dates::instant::day_of;
 
 /// Memory parts become ten a second: nothing is gained by looking more often.
 const MEMORY_TICK: Duration = Duration::from_millis(100);

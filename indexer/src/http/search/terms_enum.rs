@@ -1,7 +1,5 @@
 //! `_terms_enum`: values of a keyword field that begin with what somebody types.
 
-use std::collections::BTreeSet;
-
 use axum::extract::State;
 use serde_json::json;
 
@@ -9,12 +7,11 @@ use super::{Asked, view};
 use crate::http::Api;
 use crate::http::answer::{self, Answer};
 use crate::http::named::Call;
-use crate::query::answer::Shards;
 use crate::query::error::EsError;
 use crate::query::limits::Allowance;
 use crate::query::request;
 use crate::query::strict::Members;
-use crate::query::suggest::{Wanted, values};
+use crate::query::suggest::{Values, Wanted, values};
 
 /// Values of one answer: Elasticsearch's bound.
 const SIZE_MAX: i64 = 10_000;
@@ -44,9 +41,8 @@ pub(in crate::http) async fn terms_enum(State(api): State<Api>, mut call: Call) 
     let allowance = Allowance::new(timeout.or(Some(std::time::Duration::from_secs(1))), task.cancel.clone());
     let found = api.searches.run(move || {
         let view = view(&shared, &asked)?;
-        let mut found = BTreeSet::new();
-        let complete = values(&view, &wanted, &allowance, &mut found)?;
-        Ok(json!({ "_shards": Shards::of(view.mappings.len()), "terms": found, "complete": complete }))
+        let Values { found, complete, shards } = values(&view, &wanted, &allowance)?;
+        Ok(json!({ "_shards": shards, "terms": found, "complete": complete }))
     });
     let found = found.await?;
     drop(task);

@@ -11,6 +11,7 @@ use crate::query::error::EsError;
 use crate::query::strict::Members;
 use crate::store::catalog::Catalog;
 use crate::store::directory::{ComponentTemplate, Directory};
+use crate::store::order::Order;
 
 pub(super) struct Component;
 
@@ -56,7 +57,7 @@ impl Family for Component {
     fn check_put(directory: &Directory, name: &str) -> Result<(), EsError> {
         for user in directory.users_of(name) {
             if let Some(template) = directory.index_templates.get(user) {
-                directory.composed(template)?;
+                Order::of(&directory.composed(template)?.settings)?;
             }
         }
         Ok(())

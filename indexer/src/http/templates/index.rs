@@ -16,6 +16,7 @@ use crate::query::strict::Members;
 use crate::store::catalog::Catalog;
 use crate::store::directory::{Body, Directory, IndexTemplate};
 use crate::store::names;
+use crate::store::order::Order;
 
 pub(super) struct Index;
 
@@ -46,7 +47,7 @@ impl Family for Index {
         let Some(template) = directory.index_templates.get(name) else { return Ok(()) };
         check_components(directory, name, template)?;
         check_priority(directory, name, template)?;
-        directory.composed(template)?;
+        Order::of(&directory.composed(template)?.settings)?;
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::ingest::document::Scalar;
 use crate::schema::KEYWORD_BYTES_MAX;
+use crate::store::document::Scalar;
 use crate::store::mapping::{Field, ip};
 use crate::store::registry::FieldType;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Walk;
-use crate::ingest::document::Scalar;
+use crate::store::document::Scalar;
 use crate::store::registry::Kind;
 
 /// Reads the members of an object under the path of the walk.

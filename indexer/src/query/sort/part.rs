@@ -86,16 +86,16 @@ impl PartOrder {
     }
 
     /// The bounds of the first level's keys in each stretch of the part, where it is by time.
-    pub(crate) fn stretches(&self, part: &Part) -> Result<Vec<(u128, u128)>, EsError> {
-        let Some(level @ Level { values: Opened::Numbers(_, kind), .. }) = self.levels.first() else {
-            return Ok(Vec::new());
+    pub(crate) fn stretches(&self, part: &Part) -> Vec<(u128, u128)> {
+        let Some(level @ Level { values: Opened::Numbers(times, kind), .. }) = self.levels.first() else {
+            return Vec::new();
         };
         let place = |bits| level.present(exactly(level.made(*kind, bits)));
-        let bounds = part.time_stretches()?.iter().map(|(least, greatest)| {
+        let bounds = part.time_stretches(times).iter().map(|(least, greatest)| {
             let (one, other) = (place(*least), place(*greatest));
             (one.min(other), one.max(other))
         });
-        Ok(bounds.collect())
+        bounds.collect()
     }
 
     /// Where values from elsewhere stand among this part's keys; what is not given stands last of its equals.

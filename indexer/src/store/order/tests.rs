@@ -148,8 +148,16 @@ fn parts_of(store: &Store) -> Vec<Vec<Value>> {
     parts.iter().map(events).collect()
 }
 
-/// Whether every part lies in order; by time an order is exact.
+/// Whether every part lies in order, its events as its columns; by time an order is exact.
 fn assert_sorted(store: &Store, order: &Order) {
+    for part in store.view("_all", None).unwrap().parts {
+        let mut sources = Sources::open(&part).unwrap();
+        let numbers = part.reader.fast_fields().i64("keyword.n").unwrap();
+        for doc in part.reader.doc_ids_alive() {
+            let event: Value = serde_json::from_slice(&sources.get(doc).unwrap()).unwrap();
+            assert_eq!(numbers.first(doc), event["n"].as_i64());
+        }
+    }
     for events in parts_of(store) {
         for pair in events.windows(2) {
             if order.is_by_time() {
@@ -187,7 +195,7 @@ proptest! {
         docs_a_part in 1usize..20,
         flushes in 1usize..4,
         settings in settings(),
-        synthetic in any::<bool>(),
+        (synthetic, seals) in any::<(bool, bool)>(),
     ) {
         let order = read(&settings).unwrap();
         let mut settings = settings;
@@ -212,6 +220,10 @@ proptest! {
             assert_sorted(&store, &order);
             store.flush().unwrap();
             assert_sorted(&store, &order);
+            if seals {
+                store.force_merge("logs-a", Force::default()).unwrap();
+                assert_sorted(&store, &order);
+            }
         }
         store.force_merge("logs-a", Force { splits_max: Some(1), ..Force::default() }).unwrap();
         assert_sorted(&store, &order);
@@ -226,6 +238,21 @@ proptest! {
         found.sort_by_key(|event| event["n"].as_u64());
         prop_assert_eq!(found, left);
     }
+}
+
+#[test]
+fn numbers_that_come_again_are_told_apart() {
+    let store = testing::empty();
+    testing::create(&store, "logs-a", &json!({"settings": {"sort.field": TIMESTAMP}, "mappings": {}})).unwrap();
+    for round in 0..2i64 {
+        let event = |n: i64| json!({ TIMESTAMP: 1_767_225_600_000_i64 + n / 3 * 3 + round, "n": round * 100 + n });
+        // As if the bus had been replaced.
+        store.next_seq.store(0, std::sync::atomic::Ordering::Relaxed);
+        testing::add_on(&store, "logs-a", &(0..100).map(event).collect::<Vec<_>>(), 100);
+        store.flush().unwrap();
+    }
+    store.force_merge("logs-a", Force { splits_max: Some(1), ..Force::default() }).unwrap();
+    assert_sorted(&store, &Order::of(&Settings::read(&json!({"sort.field": TIMESTAMP})).unwrap()).unwrap());
 }
 
 #[test]

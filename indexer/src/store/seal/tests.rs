@@ -178,6 +178,25 @@ fn a_stopped_store_leaves_the_sources_and_a_crash_leaves_orphans_only() {
 }
 
 #[test]
+fn a_merge_that_is_told_so_ends_before_its_result_is_there() {
+    for sorted in [json!({}), json!({"sort.field": "n"})] {
+        let store = testing::empty();
+        let properties = json!({"n": {"type": "long"}});
+        let body = json!({"settings": sorted, "mappings": {"properties": properties}});
+        testing::create(&store, "logs-a", &body).unwrap();
+        testing::add(&store, "logs-a", &documents(0, 0, 20_000), 5000);
+        store.flush().unwrap();
+        let (parts, mut ticket) = store.take_splits(|_, free| Some(candidates(free))).unwrap();
+        ticket.doomed.store(true, Ordering::Release);
+        let form = SealedForm { block_bytes: 64 << 10, synthetic: false };
+        assert!(store.rewrite(&parts, &mut ticket, Some(form)).unwrap().is_none());
+        store.changes.lock().give_back(parts.iter(), &ticket);
+        assert_eq!((sealed(&store), messages(&store).len()), (vec![false], 20_000));
+        assert_eq!(std::fs::read_dir(store.splits_folder()).unwrap().count(), 1);
+    }
+}
+
+#[test]
 fn sealed_splits_are_smaller_and_are_joined_without_loss() {
     let mut store = testing::empty();
     Arc::get_mut(&mut store).unwrap().config.seal.block_bytes = ByteSize(16 << 10);
@@ -206,8 +225,7 @@ fn what_is_too_old_goes_also_while_it_is_sealed_and_does_not_come_back() {
     }
     let (parts, mut ticket) = store.take_splits(|_, free| Some(candidates(free))).unwrap();
     assert_eq!(store.retain(FIRST_DAY + 2 * DAY_NS).unwrap(), 1);
-    // The merge is told, and ends long before its result would be thrown away.
-    assert!(ticket.doomed.load(Ordering::Acquire));
+    assert!(ticket.doomed.load(Ordering::Acquire), "the merge must be told");
     assert!(store.rewrite(&parts, &mut ticket, None).unwrap().is_none());
     store.changes.lock().give_back(parts.iter(), &ticket);
     let left = messages(&store);

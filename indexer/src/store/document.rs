@@ -8,8 +8,8 @@ use tantivy::DateTime;
 use tantivy::schema::document::{Document, ReferenceValue, ReferenceValueLeaf, Value};
 use tantivy::schema::{Field, Schema};
 
+use super::registry::FieldType;
 use crate::schema::{Fields, schema};
-use crate::store::registry::FieldType;
 
 /// A stretch of the arena.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,17 @@ pub(crate) enum Scalar {
     Boolean(bool),
     /// Nanoseconds since 1970.
     Instant(i64),
+}
+
+impl Scalar {
+    /// Nanoseconds since 1970 of a number of milliseconds.
+    pub(crate) fn millis_as_nanos(self) -> Option<i64> {
+        match self {
+            Self::Long(millis) => millis.checked_mul(1_000_000),
+            Self::Double(millis) if (millis * 1e6).abs() < i64::MAX as f64 => Some((millis * 1e6) as i64),
+            _ => None,
+        }
+    }
 }
 
 /// A path and one of its values.

@@ -1,6 +1,4 @@
-//! Instants as events write them: RFC 3339 text, or milliseconds since 1970.
-
-use super::document::Scalar;
+//! Instants as events write them: RFC 3339 text.
 
 /// Nanoseconds since 1970 of an RFC 3339 text, when it is one and lies between 1677 and 2262.
 pub(crate) fn parse(text: &str) -> Option<i64> {
@@ -19,17 +17,13 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     i64::try_from(instant.as_nanosecond()).ok()
 }
 
-/// Nanoseconds since 1970 of a number of milliseconds.
-pub(crate) fn from_millis(scalar: Scalar) -> Option<i64> {
-    match scalar {
-        Scalar::Long(millis) => millis.checked_mul(1_000_000),
-        Scalar::Double(millis) if (millis * 1e6).abs() < i64::MAX as f64 => Some((millis * 1e6) as i64),
-        _ => None,
-    }
-}
-
 /// The instant as text with milliseconds, or as many digits as it needs.
 pub(crate) fn to_rfc3339(nanos: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(nanos))
         .map_or_else(|_| nanos.to_string(), |instant| format!("{instant:.3}"))
+}
+
+/// Days since 1970.
+pub(crate) fn day_of(at: jiff::Timestamp) -> u32 {
+    u32::try_from(at.as_second().div_euclid(86_400)).unwrap_or(0)
 }
