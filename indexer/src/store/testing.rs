@@ -1,5 +1,7 @@
 //! Stores for tests: documents go straight in, without a bus.
 
+use std::collections::HashMap;
+
 use super::building::{Building, Purpose};
 use super::registry::Registry;
 use super::*;
