@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use tantivy::index::SegmentId;
 use tantivy::query::{ConstScorer, EnableScoring, Explanation, Query, Scorer, Weight};
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED, TantivyError};
@@ -38,12 +40,35 @@ impl fmt::Debug for PatternQuery {
 
 impl Query for PatternQuery {
     fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(self.clone()))
+        Ok(Box::new(PatternWeight { query: self.clone(), found: Mutex::default() }))
     }
 }
 
-impl Weight for PatternQuery {
+/// Matches are asked for more than once of a segment: to count them, and again from its beginning.
+struct PatternWeight {
+    query: PatternQuery,
+    found: Mutex<Option<(SegmentId, Arc<Bits>)>>,
+}
+
+impl Weight for PatternWeight {
     fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
+        let mut found = self.found.lock();
+        let known = found.as_ref().filter(|(segment, _)| *segment == reader.segment_id()).map(|(_, bits)| bits.clone());
+        let bits = match known {
+            Some(bits) => bits,
+            None => Arc::new(self.query.matches(reader)?),
+        };
+        *found = Some((reader.segment_id(), bits.clone()));
+        Ok(Box::new(ConstScorer::new(BitsDocs::new(bits), boost)))
+    }
+
+    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
+        Ok(Explanation::new("PatternQuery", 1.0))
+    }
+}
+
+impl PatternQuery {
+    fn matches(&self, reader: &SegmentReader) -> tantivy::Result<Bits> {
         let inverted = reader.inverted_index(self.field)?;
         let lower = [&self.path, self.prefix.as_bytes()].concat();
         let mut range = inverted.terms().range().ge(&lower);
@@ -73,11 +98,7 @@ impl Weight for PatternQuery {
                 }
             }
         }
-        Ok(Box::new(ConstScorer::new(docs.into_docs(), boost)))
-    }
-
-    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
-        Ok(Explanation::new("PatternQuery", 1.0))
+        Ok(docs)
     }
 }
 
@@ -118,32 +139,32 @@ impl Bits {
     pub(crate) fn contains(&self, doc: DocId) -> bool {
         self.0.get((doc / 64) as usize).is_some_and(|word| word >> (doc % 64) & 1 == 1)
     }
-
-    fn into_docs(self) -> BitsDocs {
-        let count = self.0.iter().map(|word| word.count_ones()).sum();
-        let mut docs = BitsDocs { bits: self.0, doc: 0, count };
-        docs.doc = docs.at_or_after(0);
-        docs
-    }
 }
 
 /// Walks a set in order.
 struct BitsDocs {
-    bits: Vec<u64>,
+    bits: Arc<Bits>,
     doc: DocId,
     count: u32,
 }
 
 impl BitsDocs {
+    fn new(bits: Arc<Bits>) -> Self {
+        let count = bits.0.iter().map(|word| word.count_ones()).sum();
+        let mut docs = Self { bits, doc: 0, count };
+        docs.doc = docs.at_or_after(0);
+        docs
+    }
+
     fn at_or_after(&self, doc: DocId) -> DocId {
         let mut at = (doc / 64) as usize;
-        let mut word = self.bits.get(at).map_or(0, |word| word & (u64::MAX << (doc % 64)));
+        let mut word = self.bits.0.get(at).map_or(0, |word| word & (u64::MAX << (doc % 64)));
         loop {
             if word != 0 {
                 return u32::try_from(at * 64).unwrap_or(TERMINATED) + word.trailing_zeros();
             }
             at += 1;
-            match self.bits.get(at) {
+            match self.bits.0.get(at) {
                 Some(next) => word = *next,
                 None => return TERMINATED,
             }
@@ -186,14 +207,15 @@ mod tests {
             let mut bits = Bits::new(500);
             docs.iter().for_each(|doc| bits.insert(*doc));
             prop_assert!(docs.iter().all(|doc| bits.contains(*doc)));
-            let mut walk = bits.clone().into_docs();
+            let bits = Arc::new(bits);
+            let mut walk = BitsDocs::new(bits.clone());
             let mut found = Vec::new();
             while walk.doc() != TERMINATED {
                 found.push(walk.doc());
                 walk.advance();
             }
             prop_assert_eq!(found, docs.iter().copied().collect::<Vec<_>>());
-            prop_assert_eq!(bits.into_docs().seek(target), docs.range(target..).next().copied().unwrap_or(TERMINATED));
+            prop_assert_eq!(BitsDocs::new(bits).seek(target), docs.range(target..).next().copied().unwrap_or(TERMINATED));
         }
     }
 

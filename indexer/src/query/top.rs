@@ -104,9 +104,12 @@ impl<'t> Top<'t> {
             }
             return;
         }
-        self.heap.push((key, doc, score.to_bits()));
-        if self.heap.len() > self.keep {
-            self.heap.pop();
+        let found = (key, doc, score.to_bits());
+        if self.heap.len() < self.keep {
+            self.heap.push(found);
+        } else if let Some(mut greatest) = self.heap.peek_mut() {
+            // It is less than this one: events come in the order of time, and each is often the newest so far.
+            *greatest = found;
         }
         if self.heap.len() == self.keep
             && let Some((greatest, ..)) = self.heap.peek()

@@ -11,7 +11,7 @@ use tantivy::directory::error::{DeleteError, OpenReadError, OpenWriteError};
 use tantivy::directory::{Directory, FileHandle, OwnedBytes, WatchCallback, WatchHandle, WritePtr};
 
 use super::cache::{BLOCK_BYTES, BlockCache, BlockKey};
-use super::head::{Head, HeadFile};
+use super::head::{Head, HeadFile, read_only};
 use crate::interrupt::interrupted;
 use crate::store::objects::{ObjectError, Objects, PIECE_BYTES, piece_of};
 
@@ -144,11 +144,6 @@ impl FileHandle for ColdFile {
         let file = self.split.head.at(self.place).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         self.split.read(file, self.number, range.start as u64..range.end as u64)
     }
-}
-
-/// What whoever wants to write to a split gets.
-pub(super) fn read_only() -> io::Error {
-    io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "splits are never changed")
 }
 
 impl Directory for ColdDirectory {

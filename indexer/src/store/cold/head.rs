@@ -193,6 +193,11 @@ fn reads_of_opening(folder: &Path, split: &SplitMeta) -> tantivy::Result<Reads> 
 /// Files and the ranges of them that were read.
 type Reads = Vec<(PathBuf, Range<usize>)>;
 
+/// What whoever wants to write to a split gets.
+pub(super) fn read_only() -> io::Error {
+    io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "splits are never changed")
+}
+
 /// A folder that notes what is read of it.
 #[derive(Clone, Debug)]
 struct Recording {
@@ -237,15 +242,15 @@ impl Directory for Recording {
     }
 
     fn delete(&self, path: &Path) -> Result<(), DeleteError> {
-        Err(DeleteError::IoError { io_error: Arc::new(super::directory::read_only()), filepath: path.to_owned() })
+        Err(DeleteError::IoError { io_error: Arc::new(read_only()), filepath: path.to_owned() })
     }
 
     fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
-        Err(OpenWriteError::wrap_io_error(super::directory::read_only(), path.to_owned()))
+        Err(OpenWriteError::wrap_io_error(read_only(), path.to_owned()))
     }
 
     fn atomic_write(&self, _: &Path, _: &[u8]) -> io::Result<()> {
-        Err(super::directory::read_only())
+        Err(read_only())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
