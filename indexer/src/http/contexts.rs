@@ -143,15 +143,13 @@ impl Contexts {
         // A split that went cold keeps its name, and whoever reads its files on the disk keeps those.
         let place = |part: &crate::store::Part| (part.id, part.place == Place::Cold);
         let current: std::collections::HashSet<(u64, bool)> = needed.parts.iter().map(|part| place(part)).collect();
-        while !open.is_empty() {
-            let views = open.values().map(|context| &context.view);
-            let orphaned = bytes_of(views, |part| part.place != Place::Memory && !current.contains(&place(part)));
-            if orphaned <= bytes_max {
-                return;
-            }
-            let oldest = open.iter().min_by_key(|(_, context)| context.opened).map(|(id, _)| id.clone());
-            let Some(oldest) = oldest else { return };
-            tracing::warn!(orphaned, "a scroll or point in time is closed: it kept too many deleted files alive");
+        let is_orphan = |part: &crate::store::Part| part.place == Place::Disk && !current.contains(&place(part));
+        while bytes_of(open.values().map(|context| &context.view), is_orphan) > bytes_max {
+            let holds = |context: &Context| context.view.parts.iter().any(|part| is_orphan(part));
+            let holding = open.iter().filter(|(_, context)| holds(context));
+            let Some((oldest, _)) = holding.min_by_key(|(_, context)| context.opened) else { return };
+            let oldest = oldest.clone();
+            tracing::warn!("a scroll or point in time is closed: it kept too many deleted files alive");
             open.remove(&oldest);
         }
     }
@@ -202,5 +200,27 @@ mod tests {
         assert!(contexts.open(View::default(), None, minute).is_err_and(|error| error.status == 429));
         assert_eq!(contexts.close_all(true).len(), OPEN_MAX);
         assert!(contexts.open(View::default(), None, KEEP_ALIVE_MAX * 2).is_err_and(|error| error.status == 400));
+    }
+
+    #[test]
+    fn on_a_low_disk_those_go_that_keep_deleted_files_alive() {
+        use crate::store::testing;
+        let (contexts, minute) = (Contexts::default(), Duration::from_secs(60));
+        let store = testing::empty();
+        let event = |day: u32| serde_json::json!({"@timestamp": format!("2026-01-0{day}T12:00:00Z")});
+        for (index, day) in [("logs-a", 1), ("logs-b", 2)] {
+            testing::add(&store, index, &[event(day)], 1);
+        }
+        store.flush().unwrap();
+        let opened = |index: &str| contexts.open(store.view(index, None).unwrap(), None, minute).unwrap();
+        // The one that keeps nothing alive is the older one.
+        let (current, holding) = (opened("logs-b"), opened("logs-a"));
+        testing::add(&store, "logs-a", &[event(3)], 1);
+        store.force_merge("logs-a", crate::store::seal::Force::default()).unwrap();
+        let everything = store.view("_all", None).unwrap();
+        contexts.sweep(&everything, false);
+        assert!(contexts.get(&holding, None).is_ok());
+        contexts.sweep(&everything, true);
+        assert!(contexts.get(&holding, None).is_err() && contexts.get(&current, None).is_ok());
     }
 }

@@ -21,7 +21,13 @@ pub(crate) trait Visitor {
 
     /// Which stretch of the part is to be looked at first, where others may then be passed over; `None` where every
     /// match matters. Asked once, where there are many matches.
-    fn first_stretch(&mut self) -> Result<Option<usize>, EsError>;
+    fn first_stretch(&mut self) -> Option<usize>;
+
+    /// Says that the first stretch was looked at.
+    ///
+    /// # Errors
+    /// When matches can't be counted.
+    fn first_done(&mut self, first: usize) -> Result<(), EsError>;
 
     /// Whether nothing of a stretch matters any more.
     fn may_pass(&self, stretch: usize) -> bool;
@@ -40,7 +46,7 @@ pub(crate) fn each_block(
 ) -> Result<Option<Stopped>, EsError> {
     let mut block = Block::new(reader, scored);
     let mut docs = weight.scorer(reader, 1.0)?;
-    let first = if docs.size_hint() < MATCHES_MANY { None } else { visitor.first_stretch()? };
+    let first = if docs.size_hint() < MATCHES_MANY { None } else { visitor.first_stretch() };
     let Some(first) = first else { return Ok(block.show_all(docs.as_mut(), visitor)) };
     let seen = documents_of(first);
     if docs.doc() < seen.start {
@@ -53,6 +59,7 @@ pub(crate) fn each_block(
             return Ok(Some(stopped));
         }
     }
+    visitor.first_done(first)?;
     let stretches = reader.max_doc().div_ceil(STRETCH_DOCS) as usize;
     if (0..stretches).all(|stretch| stretch == first || visitor.may_pass(stretch)) {
         visitor.passed();

@@ -35,11 +35,13 @@ pub(super) fn with_words(
     let Some(mapping) = view.mappings.get(index) else { return Ok(clause.clone()) };
     let parts = view.parts.iter().filter(|part| part.index == *index).map(AsRef::as_ref);
     let mut parts: Vec<&Part> = parts.filter(|part: &&Part| !part.is_cold_outside(time_ns)).collect();
-    match (Lookup { parts: parts.clone(), mapping, allowance }.expand(clause)) {
-        Err(error) if error.status == 500 && parts.iter().any(|part| part.place == Stored::Cold) => {
+    let expanded = |parts: Vec<&Part>| Lookup { parts, mapping, allowance }.expand(clause);
+    match expanded(parts.clone()) {
+        Err(error) if error.status == 500 && allowance.stopped().is_none() => {
+            // Which of them it is shows when each is asked by itself.
+            parts.retain(|part| part.place != Stored::Cold || expanded(vec![part]).is_ok());
             failures.note(index, &error.reason);
-            parts.retain(|part| part.place != Stored::Cold);
-            Lookup { parts, mapping, allowance }.expand(clause)
+            expanded(parts)
         }
         expanded => expanded,
     }

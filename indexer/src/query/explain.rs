@@ -50,6 +50,8 @@ pub(crate) fn explain(
             Ok(Some((part.index.clone(), Some(shown))))
         };
         if let Some(explained) = failures.pass(part, in_part(), allowance)?.flatten() {
+            // Without the words of what could not be read it may seem not to match.
+            failures.shards(view.mappings.len(), false)?;
             return Ok(Some(explained));
         }
     }

@@ -56,9 +56,12 @@ impl Weight for PatternWeight {
         let known = found.as_ref().filter(|(segment, _)| *segment == reader.segment_id()).map(|(_, bits)| bits.clone());
         let bits = match known {
             Some(bits) => bits,
-            None => Arc::new(self.query.matches(reader)?),
+            None => {
+                let bits = Arc::new(self.query.matches(reader)?);
+                *found = Some((reader.segment_id(), bits.clone()));
+                bits
+            }
         };
-        *found = Some((reader.segment_id(), bits.clone()));
         Ok(Box::new(ConstScorer::new(BitsDocs::new(bits), boost)))
     }
 

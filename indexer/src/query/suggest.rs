@@ -40,8 +40,17 @@ pub(crate) fn values(view: &View, wanted: &Wanted, allowance: &Allowance) -> Res
     let prefix = if wanted.any_case { text::lower(&wanted.prefix) } else { wanted.prefix.clone() };
     let failures = Failures::of(view, (i64::MIN, i64::MAX));
     let mut collecting = Collecting { wanted, prefix, allowance, found: BTreeSet::new(), looked_at: 0 };
+    let _entered = allowance.enter();
     let mut complete = true;
     for part in &view.parts {
+        match allowance.stopped() {
+            None => {}
+            Some(Stopped::Cancelled) => return Err(EsError::cancelled()),
+            Some(_) => {
+                complete = false;
+                break;
+            }
+        }
         let Some(mapping) = view.mappings.get(&part.index) else { continue };
         let path = match place(mapping, &wanted.field) {
             Place::Value(path, FieldType::Keyword) => path,
@@ -51,7 +60,11 @@ pub(crate) fn values(view: &View, wanted: &Wanted, allowance: &Allowance) -> Res
                 return Err(EsError::argument(reason));
             }
         };
-        let read = collecting.read(part, &path);
+        let read = match collecting.read(part, &path) {
+            // What is made of an interruption is an error.
+            Err(error) if error.status == 500 && allowance.stopped() == Some(Stopped::Timeout) => Ok(false),
+            read => read,
+        };
         complete = failures.pass(part, read, allowance)?.unwrap_or(true);
         if !complete {
             break;

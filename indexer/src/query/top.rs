@@ -78,6 +78,11 @@ impl<'t> Top<'t> {
         (0..self.stretches.len()).min_by_key(place)
     }
 
+    /// How many stretches are known.
+    pub(super) const fn stretches(&self) -> usize {
+        self.stretches.len()
+    }
+
     /// Whether a document of a stretch can be among the best.
     pub(super) fn may_have(&self, stretch: usize) -> bool {
         self.stretches.get(stretch).is_none_or(|span| self.may_have_within(*span))

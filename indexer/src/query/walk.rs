@@ -109,18 +109,23 @@ impl Visitor for Walk<'_, '_, '_> {
         self.allowance.stopped()
     }
 
-    fn first_stretch(&mut self) -> Result<Option<usize>, EsError> {
-        let is_counted_apart = self.count.is_none() && self.sieve.is_open();
+    fn first_stretch(&mut self) -> Option<usize> {
         // The best score may be anywhere.
         let all_matter = self.scored || self.collector.is_some() || self.left.is_some();
-        if all_matter || (self.count.is_none() && !is_counted_apart) {
-            return Ok(None);
+        if all_matter || (self.count.is_none() && !self.sieve.is_open()) {
+            return None;
         }
-        let first = self.top.as_deref_mut().and_then(|top| top.learn_stretches(self.part));
-        if first.is_some() && is_counted_apart {
+        self.top.as_deref_mut()?.learn_stretches(self.part)
+    }
+
+    fn first_done(&mut self, first: usize) -> Result<(), EsError> {
+        let may_pass =
+            |top: &&mut Top<'_>| (0..top.stretches()).any(|stretch| stretch != first && !top.may_have(stretch));
+        // Counted apart only where that saves something.
+        if self.count.is_none() && self.top.as_ref().is_some_and(may_pass) {
             self.found.counted_apart = Some(self.weight.count(&self.part.reader)?.into());
         }
-        Ok(first)
+        Ok(())
     }
 
     fn may_pass(&self, stretch: usize) -> bool {

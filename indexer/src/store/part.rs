@@ -278,6 +278,11 @@ impl Part {
         })
     }
 
+    /// Whether its documents lie in an order that was asked for.
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.segment.index().settings().sort_by_field.is_some()
+    }
+
     /// How many documents it holds.
     pub(crate) fn docs(&self) -> u64 {
         u64::from(self.reader.num_docs())

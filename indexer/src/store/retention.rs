@@ -87,10 +87,15 @@ impl Store {
         Ok(free_bytes(&self.folder)? < self.config.disk_reserve.0)
     }
 
-    /// Splits are about to be deleted: whoever merges them ends, and until nobody reads them any more their bytes are
-    /// remembered, for only then the disk has them back.
+    /// Splits are about to be deleted: whoever merges them ends.
     pub(super) fn let_go(&self, splits: &[PartId]) {
         self.changes.lock().doom(splits);
+        self.note_leaving(splits);
+    }
+
+    /// The files of splits are about to be removed. Until nobody reads them any more their bytes are remembered, for only
+    /// then the disk has them back.
+    pub(super) fn note_leaving(&self, splits: &[PartId]) {
         let catalog = self.catalog.load();
         let gone = catalog.parts().filter(|part| part.place == Place::Disk && splits.contains(&part.id));
         let mut leaving = self.leaving.lock();

@@ -230,6 +230,7 @@ impl Store {
         }
         failpoint::hit("merge.after_manifest");
         let meta = added.as_ref().map(|(meta, _)| meta.clone());
+        self.note_leaving(&removed);
         self.change(|catalog, pending: &mut Pending| {
             let part = added.map(|(_, part)| pending.up_to_date(part, ticket)).transpose()?;
             let _ = catalog.replace(&index, &removed, part.map(Arc::new));

@@ -83,7 +83,7 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &F
     directory.drop_store(form.sealed.is_some());
     let merged = match ready_made(parts, form) {
         Some(files) => copy(files, &directory).and_then(|()| Index::open(directory.clone())),
-        None => part::merge(parts, settings(form), directory.clone()),
+        None => part::merge(parts, settings(parts, form), directory.clone()),
     };
     let merged = merged.map_err(index)?;
     if let Some(form) = form.sealed {
@@ -120,13 +120,15 @@ fn write_in(splits: &Path, folder: &Path, id: u64, parts: &[Arc<Part>], form: &F
     })
 }
 
-/// Of a sealed split the merge's docstore is dropped: where it can't be stacked, compressing it is for nothing.
-fn settings(form: &Form) -> IndexSettings {
-    let settings = part::disk_settings();
-    match form.sealed {
-        Some(_) => IndexSettings { docstore_compression: Compressor::None, ..settings },
-        None => settings,
+/// Of a sealed split the merge's docstore is dropped. Where blocks of hot splits are stacked, that costs nothing; where
+/// each event is written again, compressing it would be for nothing.
+fn settings(parts: &[Arc<Part>], form: &Form) -> IndexSettings {
+    let is_stacked = |part: &Arc<Part>| !part.sealed && part.deleted.is_empty() && !part.is_sorted();
+    let mut settings = part::disk_settings();
+    if form.sealed.is_some() && !parts.iter().all(is_stacked) {
+        settings.docstore_compression = Compressor::None;
     }
+    settings
 }
 
 /// What a segment of our schema may have; deletions are not among it, they are the manifest's.

@@ -181,6 +181,7 @@ pub(super) async fn simulate_new(State(api): State<Api>, body: HttpBody) -> Answ
     let directory = api.store.directory();
     check_components(&directory, "simulated", &template)?;
     let body = directory.composed(&template)?;
+    Order::of(&body.settings)?;
     Ok(answer::json(&json!({ "template": simulated(&body), "overlapping": [] })))
 }
 

@@ -12,6 +12,7 @@ use super::said::{read_body, shown_body, strings};
 use crate::query::error::EsError;
 use crate::query::strict::Members;
 use crate::store::directory::{Body, Directory, LegacyTemplate};
+use crate::store::order::Order;
 
 pub(super) struct Legacy;
 
@@ -57,6 +58,12 @@ impl Family for Legacy {
             (name.clone(), shown)
         };
         Value::Object(found.into_iter().map(one).collect::<Map<String, Value>>())
+    }
+
+    fn check_put(directory: &Directory, name: &str) -> Result<(), EsError> {
+        let Some(template) = directory.legacy_templates.get(name) else { return Ok(()) };
+        Order::of(&template.template.settings)?;
+        Ok(())
     }
 
     /// The older API answers an empty object.
