@@ -30,8 +30,8 @@ use crate::store::registry::{FieldType, Mapping};
 use addresses::on_ip;
 use terms::{Words, on_keyword, on_words};
 pub(crate) use terms::{near, text_path};
+pub(crate) use values::{ALL_TIMES, nanos_of, time_bounds};
 use values::{Kept, on_boolean, on_date, on_number};
-pub(crate) use values::{nanos_of, time_bounds};
 
 /// What a query is compiled for.
 #[derive(Clone, Copy, Debug)]

@@ -284,8 +284,7 @@ impl<'r> Run<'r> {
             Some(last) if self.found.len() >= self.keep => Some(order.encode(&last.order)?),
             _ => None,
         };
-        let by_time = self.sort.first().is_some_and(|first| first.field == TIMESTAMP);
-        let mut top = Top::new(order, after, worst, self.keep).by_time(by_time);
+        let mut top = Top::new(order, after, worst, self.keep);
         if let Some(collapse) = &self.request.collapse {
             top = top.collapsing(Groups::new(Values::open(part, mapping, &collapse.field)?));
         }

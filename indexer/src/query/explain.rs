@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tantivy::{DocId, DocSet as _, TERMINATED};
 
 use super::clause::Clause;
-use super::compile::{self, Target};
+use super::compile::{self, ALL_TIMES, Target};
 use super::error::EsError;
 use super::expand::with_words;
 use super::failures::Failures;
@@ -14,8 +14,6 @@ use super::limits::Allowance;
 use super::scoring::{Scores, Statistics};
 use crate::store::registry::Mapping;
 use crate::store::{Part, View};
-
-const ALL_TIMES: (i64, i64) = (i64::MIN, i64::MAX);
 
 /// The index of a document and, when it matches, how its score comes about.
 pub(crate) type Explained = (Arc<str>, Option<serde_json::Value>);

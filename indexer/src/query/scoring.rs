@@ -49,7 +49,7 @@ pub(crate) struct Statistics {
 
 impl Statistics {
     pub(crate) fn new(view: &View) -> Self {
-        Self::within(view, (i64::MIN, i64::MAX))
+        Self::within(view, super::compile::ALL_TIMES)
     }
 
     /// Of a search for events of a time. Cold splits outside it are not asked: that would fetch something of each.

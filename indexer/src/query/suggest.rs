@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use logmill_indexer_api::text;
 
 use super::answer::Shards;
-use super::compile::text_path;
+use super::compile::{ALL_TIMES, text_path};
 use super::error::EsError;
 use super::failures::Failures;
 use super::fields::{Place, place};
@@ -38,7 +38,7 @@ pub(crate) struct Values {
 /// Collects the first values in their order.
 pub(crate) fn values(view: &View, wanted: &Wanted, allowance: &Allowance) -> Result<Values, EsError> {
     let prefix = if wanted.any_case { text::lower(&wanted.prefix) } else { wanted.prefix.clone() };
-    let failures = Failures::of(view, (i64::MIN, i64::MAX));
+    let failures = Failures::of(view, ALL_TIMES);
     let mut collecting = Collecting { wanted, prefix, allowance, found: BTreeSet::new(), looked_at: 0 };
     let _entered = allowance.enter();
     let mut complete = true;

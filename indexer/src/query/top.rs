@@ -32,8 +32,6 @@ pub(crate) struct Top<'t> {
     keep: usize,
     heap: BinaryHeap<(Key, DocId, u32)>,
     groups: Option<Groups>,
-    /// The first level of the order is the time of events.
-    by_time: bool,
     /// The bounds of the first level in stretches of the part, once they were asked for.
     stretches: Vec<(u128, u128)>,
 }
@@ -41,13 +39,7 @@ pub(crate) struct Top<'t> {
 impl<'t> Top<'t> {
     pub(crate) fn new(order: &'t PartOrder, after: Option<Key>, worst: Option<Key>, keep: usize) -> Self {
         let (heap, groups, stretches) = (BinaryHeap::new(), None, Vec::new());
-        Self { order, after, worst, keep, heap, groups, by_time: false, stretches }
-    }
-
-    /// Says that the first level of the order is the time of events.
-    pub(super) const fn by_time(mut self, by_time: bool) -> Self {
-        self.by_time = by_time;
-        self
+        Self { order, after, worst, keep, heap, groups, stretches }
     }
 
     /// Keeps only the best document of each value of a field.
@@ -70,7 +62,7 @@ impl<'t> Top<'t> {
     /// Looks up which keys each stretch of the part may have. Gives the stretch that has the first of those that are
     /// wanted; `None` where hits are not in the order of time, or the part is too small for it to be worth it.
     pub(super) fn learn_stretches(&mut self, part: &Part) -> Option<usize> {
-        if !self.by_time || part.reader.max_doc() <= 2 * STRETCH_DOCS {
+        if !self.order.is_by_time() || part.reader.max_doc() <= 2 * STRETCH_DOCS {
             return None;
         }
         self.stretches = self.order.stretches(part);

@@ -48,11 +48,11 @@ pub(super) fn write(parts: &[Arc<Part>], merged: &Index, form: SealedForm) -> ta
         return Ok(writer.close()?);
     }
     for part in parts {
-        let mut source = Source::open(part, form)?;
         if part.sealed && part.deleted.is_empty() && part.bytes >= STACKED_BLOCKS_MIN * form.block_bytes as u64 {
-            writer.stack(source.store)?;
+            writer.stack(part.reader.get_store_reader(1)?)?;
             continue;
         }
+        let mut source = Source::open(part, form)?;
         while let Some(doc) = source.docs.next() {
             source.write(doc, &mut writer)?;
         }

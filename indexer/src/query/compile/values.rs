@@ -192,20 +192,21 @@ pub(crate) fn nanos_of(bounds: &Bounds, now: Timestamp) -> Result<(i64, i64), Es
     Ok((lower, upper))
 }
 
+/// From the first instant to the last.
+pub(crate) const ALL_TIMES: (i64, i64) = (i64::MIN, i64::MAX);
+
 /// The instants of `@timestamp` that any match must have, so that parts outside are not even opened.
 pub(crate) fn time_bounds(clause: &Clause, now: Timestamp) -> (i64, i64) {
     match clause {
         Clause::On { field, test: Condition::Range(bounds) } if field == crate::schema::TIMESTAMP => {
-            nanos_of(bounds, now).unwrap_or((i64::MIN, i64::MAX))
+            nanos_of(bounds, now).unwrap_or(ALL_TIMES)
         }
         Clause::Boosted(inner, _) | Clause::Constant(inner, _) | Clause::Named(_, inner) => time_bounds(inner, now),
         Clause::Demoted { positive, .. } => time_bounds(positive, now),
-        Clause::Bool { must, filter, .. } => {
-            must.iter().chain(filter).fold((i64::MIN, i64::MAX), |(lower, upper), member| {
-                let (inner_lower, inner_upper) = time_bounds(member, now);
-                (lower.max(inner_lower), upper.min(inner_upper))
-            })
-        }
-        _ => (i64::MIN, i64::MAX),
+        Clause::Bool { must, filter, .. } => must.iter().chain(filter).fold(ALL_TIMES, |(lower, upper), member| {
+            let (inner_lower, inner_upper) = time_bounds(member, now);
+            (lower.max(inner_lower), upper.min(inner_upper))
+        }),
+        _ => ALL_TIMES,
     }
 }

@@ -10,6 +10,7 @@ use super::field::{FIELDS_MAX, Missing, Mode, Numeric, SortField};
 use super::value::SortValue;
 use crate::query::columns::{self, NumberKind, Texts, Values};
 use crate::query::error::EsError;
+use crate::schema::TIMESTAMP;
 use crate::store::Part;
 use crate::store::registry::Mapping;
 
@@ -22,6 +23,8 @@ pub(crate) type Key = [u128; KEYS];
 /// The levels of an order, opened for one part.
 pub(crate) struct PartOrder {
     levels: Vec<Level>,
+    /// The first level is the time of events.
+    by_time: bool,
 }
 
 struct Level {
@@ -57,7 +60,13 @@ impl PartOrder {
     pub(crate) fn open(part: &Part, mapping: &Mapping, fields: &[SortField]) -> Result<Self, EsError> {
         let hidden = SortField::new("_doc", fields.first().is_none_or(|field| field.descending));
         let levels = fields.iter().chain(std::iter::once(&hidden)).map(|field| Level::open(part, mapping, field));
-        Ok(Self { levels: levels.collect::<Result<_, _>>()? })
+        let by_time = fields.first().is_some_and(|field| field.field == TIMESTAMP);
+        Ok(Self { levels: levels.collect::<Result<_, _>>()?, by_time })
+    }
+
+    /// Whether the first level is the time of events.
+    pub(crate) const fn is_by_time(&self) -> bool {
+        self.by_time
     }
 
     /// The first level of a document's key.
